@@ -1,0 +1,73 @@
+"""What a view knows of secrets: never their content, but for the one `Reading` that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from smfs.crypto.box import Box
+from smfs.errors import SmfsError
+
+
+@dataclass(frozen=True)
+class RequireSignatures:
+    """Where unsigned content is refused (the design, section 3).
+
+    Attributes:
+        own: for the own secrets; anyone can encrypt to a public key, so the service may have
+            forged an unsigned one.
+        shared: for what senders shared.
+    """
+
+    own: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Version:
+    """One known version of a secret; never its plaintext.
+
+    Attributes:
+        token: its identity within one view: equal tokens mean the same stored envelope.
+        box: the stored service-layer box; None when what was listed is no box.
+        size: bytes of content; None when it cannot be opened.
+        one_time: whether it is handed out only once.
+        sender: the node id that signed it; None when it is unsigned.
+        signed_at: ms since 1970; None when it is unsigned.
+        checked_at: `anyio.current_time()` when it was last known to be current.
+        changed_at: seconds since 1970: when it was signed, else when this view first saw it.
+        problem: why it cannot be opened or trusted; None when it can.
+    """
+
+    token: str
+    box: Box | None = field(repr=False)
+    size: int | None
+    one_time: bool
+    sender: str | None
+    signed_at: int | None
+    checked_at: float
+    changed_at: float
+    problem: SmfsError | None
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One accepted sender (a sub space).
+
+    Attributes:
+        node_id: who it is.
+        closure_date: until when he is accepted, ms since 1970; None for no end.
+        secrets: what he shared, by secret id.
+    """
+
+    node_id: str
+    closure_date: int | None
+    secrets: Mapping[str, Version]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The content of one version, as it was asked for."""
+
+    version: Version
+    content: bytes = field(repr=False)

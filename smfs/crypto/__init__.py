@@ -1,0 +1,1 @@
+"""Keys, the original's box, the signed envelope: all of smfs that touches a primitive."""

@@ -1,0 +1,159 @@
+"""The signed envelope: the original's client layer with who wrote it, when, for whom and under
+which id, so that nobody can alter, swap, re-address or forge it (the design, section 3).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from smfs.crypto import box as boxes
+from smfs.crypto import wtf8
+from smfs.crypto.box import Box
+from smfs.crypto.identity import Identity, is_node_id, verify
+from smfs.errors import MalformedData, SignatureMismatch
+
+VERSION: Final = 1
+_DOMAIN: Final = b"smfs envelope 1\0"
+_BASE64: Final = "base64"
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
+_OUR_FIELDS: Final = frozenset({"version", "sender", "signedAt", "encoding", "signature"})
+_LATEST: Final = 2**53
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an envelope belongs: part of what is signed.
+
+    Attributes:
+        kind: `own`, or `shared` with another node.
+        sender: the node id of who writes it; for `own` the same as `recipient`.
+        recipient: the node id of who can read it.
+        secret_id: its id, any text.
+    """
+
+    kind: Literal["own", "shared"]
+    sender: str
+    recipient: str
+    secret_id: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What an envelope held.
+
+    Attributes:
+        content: the bytes that were written.
+        sender: the node id that signed it, or None when it is unsigned.
+        signed_at: ms since 1970, or None when it is unsigned.
+    """
+
+    content: bytes = field(repr=False)
+    sender: str | None = None
+    signed_at: int | None = None
+
+
+def seal_envelope(sender: Identity, address: Address, content: bytes, signed_at: int) -> str:
+    """The JSON text of a signed envelope; content that is no UTF-8 text travels as base64.
+
+    Raises:
+        InvalidPoint: when nothing can be encrypted to the recipient.
+    """
+    encoding, carried = _encode(content)
+    box = boxes.seal_box(address.recipient, carried)
+    signature = sender.sign(_signed_bytes(address, signed_at, encoding, box)).hex()
+    wire: dict[str, Any] = {**box.to_json(), "version": VERSION, "sender": sender.node_id}
+    wire["signedAt"] = signed_at
+    if encoding:
+        wire["encoding"] = encoding
+    wire["signature"] = signature
+    return json.dumps(wire, separators=(",", ":"))
+
+
+def open_envelope(reader: Identity, address: Address, text: bytes) -> Opened:
+    """Opens what lay below the service's layer.
+
+    What is no envelope is content of one layer (auth codes); what has none of our fields is the
+    original's, and unsigned (PROTOCOL.md section 10, without its parsing of content).
+
+    Raises:
+        SignatureMismatch: when a field of ours is there and they do not all fit together.
+        MalformedData: for a version that this program does not know, or a broken envelope.
+        DecryptionFailed: when the inner box does not open.
+    """
+    wire = _envelope(text)
+    if wire is None:
+        return Opened(text)
+    box = boxes.box_from_json(wire)
+    if _OUR_FIELDS.isdisjoint(wire):
+        return Opened(boxes.open_box(reader, box))
+    signed_at, encoding = _check_signature(address, wire, box)
+    content = _decode(encoding, boxes.open_box(reader, box))
+    return Opened(content, address.sender, signed_at)
+
+
+def _envelope(text: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    has_content = any(
+        value.get(name) is not None for name in ("encryptedContent", "encryptedContentHex")
+    )
+    return value if has_content else None
+
+
+def _check_signature(address: Address, wire: dict[str, Any], box: Box) -> tuple[int, str]:
+    if wire.get("version") != VERSION or isinstance(wire["version"], bool):
+        raise MalformedData(f"envelope version {str(wire.get('version'))[:20]!r} is not known")
+    sender, signed_at = wire.get("sender"), wire.get("signedAt")
+    encoding, signature = wire.get("encoding", ""), wire.get("signature")
+    if not isinstance(sender, str) or not is_node_id(sender) or sender != address.sender:
+        raise SignatureMismatch("the envelope names another sender than the one it came from")
+    if type(signed_at) is not int or not 0 <= signed_at < _LATEST:
+        raise SignatureMismatch("the envelope's signing time is no time")
+    if encoding not in ("", _BASE64) or (encoding == "" and "encoding" in wire):
+        raise SignatureMismatch("the envelope's encoding is not known")
+    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+        raise SignatureMismatch("the envelope's signature is missing or malformed")
+    signed = _signed_bytes(address, signed_at, encoding, box)
+    if not verify(sender, signed, bytes.fromhex(signature)):
+        raise SignatureMismatch("the signature does not fit the envelope and its place")
+    return signed_at, encoding
+
+
+def _signed_bytes(address: Address, signed_at: int, encoding: str, box: Box) -> bytes:
+    fields = (
+        address.kind.encode(),
+        address.sender.encode(),
+        address.recipient.encode(),
+        wtf8.encode(address.secret_id),
+        str(signed_at).encode(),
+        encoding.encode(),
+        box.reference_point_hex.encode(),
+        box.encrypted_content_hex.encode(),
+    )
+    return _DOMAIN + b"".join(len(part).to_bytes(4, "big") + part for part in fields)
+
+
+def _encode(content: bytes) -> tuple[str, bytes]:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return _BASE64, base64.b64encode(content)
+    return "", content
+
+
+def _decode(encoding: str, carried: bytes) -> bytes:
+    if not encoding:
+        return carried
+    try:
+        return base64.b64decode(carried, validate=True)
+    except binascii.Error:
+        raise MalformedData("the envelope's content is not the base64 that it says") from None

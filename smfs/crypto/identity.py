@@ -1,0 +1,74 @@
+"""A node's Ed25519 key pair (PROTOCOL.md section 1), its signatures, and its X25519 side."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Final, NoReturn
+
+from nacl import bindings
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
+
+from smfs.errors import InvalidKey
+
+_KEY_HEX: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def is_node_id(text: str) -> bool:
+    """Whether a text has the form of a node id: 64 lower-case hex digits."""
+    return _KEY_HEX.fullmatch(text) is not None
+
+
+class Identity:
+    """An Ed25519 key pair; it shows its node id and never its secret key.
+
+    Attributes:
+        node_id: the public key, 64 lower-case hex digits.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = SigningKey(seed)
+        self.node_id = bytes(self._key.verify_key).hex()
+
+    @classmethod
+    def generate(cls) -> Identity:
+        """A new key pair."""
+        return cls(bytes(SigningKey.generate()))
+
+    @classmethod
+    def from_secret_key_hex(cls, secret_key_hex: str) -> Identity:
+        """The key pair of a 32-byte seed in lower-case hex; InvalidKey when it is none."""
+        if not _KEY_HEX.fullmatch(secret_key_hex):
+            raise InvalidKey("a secret key is 64 lower-case hex digits")
+        return cls(bytes.fromhex(secret_key_hex))
+
+    @property
+    def secret_key_hex(self) -> str:
+        """The seed, 64 lower-case hex digits."""
+        return bytes(self._key).hex()
+
+    @cached_property
+    def agreement_scalar(self) -> bytes:
+        """The clamped scalar for key agreements, 32 bytes (PROTOCOL.md section 9.1)."""
+        seed_and_public = bytes(self._key) + bytes(self._key.verify_key)
+        return bindings.crypto_sign_ed25519_sk_to_curve25519(seed_and_public)
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte signature of a message (RFC 8032, plain Ed25519)."""
+        return self._key.sign(message).signature
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.node_id}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an identity is not pickled: it would carry its secret key")
+
+
+def verify(node_id: str, message: bytes, signature: bytes) -> bool:
+    """Whether a signature fits; what libsodium calls malformed or of small order does not."""
+    try:
+        VerifyKey(bytes.fromhex(node_id)).verify(message, signature)
+    except (CryptoError, ValueError, TypeError):
+        return False
+    return True
