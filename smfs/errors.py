@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_SHOWN: Final = 200  # characters of what a service named
+
 
 class SmfsError(Exception):
     """Anything that smfs refuses or fails at, with a text meant for its user."""
@@ -72,40 +76,46 @@ class RefusedWith(ServiceError):
         super().__init__(subject)
         self.subject = subject
 
+    @property
+    def shown(self) -> str:
+        """The subject for a person: a service may name anything, terminal escapes included."""
+        is_plain = self.subject.isascii() and self.subject.isalnum() and len(self.subject) <= _SHOWN
+        return self.subject if is_plain else repr(self.subject[:_SHOWN])
+
 
 class SpaceNotFound(RefusedWith):
     """The node `subject` has no secret space, or it was closed."""
 
     def __str__(self) -> str:
-        return f"the service keeps no secret space for {self.subject}"
+        return f"the service keeps no secret space for {self.shown}"
 
 
 class SecretNotFound(RefusedWith):
     """There is no secret with the id `subject`."""
 
     def __str__(self) -> str:
-        return f"there is no secret {self.subject!r}"
+        return f"there is no secret {self.subject[:_SHOWN]!r}"
 
 
 class NotAccepted(RefusedWith):
     """There is no sub space for the sender `subject`."""
 
     def __str__(self) -> str:
-        return f"secrets from {self.subject} are not accepted"
+        return f"secrets from {self.shown} are not accepted"
 
 
 class HookNotFound(RefusedWith):
     """There is no notification hook with the id `subject`."""
 
     def __str__(self) -> str:
-        return f"there is no notification hook {self.subject}"
+        return f"there is no notification hook {self.shown}"
 
 
 class DanglingHook(RefusedWith):
     """The hook `subject` is listed but was removed by somebody else (the original only)."""
 
     def __str__(self) -> str:
-        return f"the notification hook {self.subject} is listed but no longer there"
+        return f"the notification hook {self.shown} is listed but no longer there"
 
 
 class InvalidHookTarget(ServiceError):

@@ -1,4 +1,4 @@
-"""The original's box: content encrypted to a public key, by anybody (PROTOCOL.md sections 9, 17)."""
+"""The original's box: content encrypted to a public key by anybody (PROTOCOL.md 9, 17)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smfs.crypto.identity import Identity
 from smfs.errors import DecryptionFailed, InvalidPoint, MalformedData
 
 _POINT: Final = re.compile(r"[0-9a-fA-F]{64}")
-_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
+_HEX: Final = re.compile(r"[0-9a-fA-F]+")
 _BLOCK_BITS: Final = 128
 _BLOCK_BYTES: Final = 16
 _SALT_BYTES: Final = 12
@@ -70,12 +70,11 @@ def seal_box(node_id: str, content: bytes) -> Box:
     Raises:
         InvalidPoint: when nobody can decrypt for `node_id`: it is no point, or of small order.
     """
-    salt = secrets.token_hex(_SALT_BYTES // 2).encode() + b"\0"
-    return seal_with(Identity.generate(), node_id, salt + content)
+    return seal_with(Identity.generate(), node_id, _salt(len(content)) + content)
 
 
 def seal_with(ephemeral: Identity, node_id: str, salted: bytes) -> Box:
-    """`seal_box` with its random parts given, as the vectors need it; never use an ephemeral twice."""
+    """`seal_box` with its random parts given, for vectors: never use an ephemeral twice."""
     try:
         shared = _agree(ephemeral, bytes.fromhex(node_id))
     except (CryptoError, ValueError):
@@ -107,6 +106,16 @@ def open_box(reader: Identity, box: Box) -> bytes:
     if not end:
         raise DecryptionFailed("the ciphertext decrypts to something without a salt")
     return content
+
+
+def _salt(content_bytes: int) -> bytes:
+    """A salt that brings the ciphertext to whole 32 bytes, which the later format never has.
+
+    So no reader has to try that one, nor can mistake it (section 17).
+    """
+    blocks = (_SALT_BYTES + 1 + content_bytes) // _BLOCK_BYTES + 1
+    length = _SALT_BYTES + blocks % 2 * _BLOCK_BYTES
+    return secrets.token_hex(length // 2).encode() + b"\0"
 
 
 def _open_later_format(reader: Identity, point: bytes, ciphertext: bytes) -> bytes | None:

@@ -9,19 +9,20 @@ import binascii
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 from smfs.crypto import box as boxes
 from smfs.crypto import wtf8
 from smfs.crypto.box import Box
 from smfs.crypto.identity import Identity, is_node_id, verify
-from smfs.errors import MalformedData, SignatureMismatch
+from smfs.errors import InvalidInput, MalformedData, SignatureMismatch
 
 VERSION: Final = 1
 _DOMAIN: Final = b"smfs envelope 1\0"
 _BASE64: Final = "base64"
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 _OUR_FIELDS: Final = frozenset({"version", "sender", "signedAt", "encoding", "signature"})
+_BOX_FIELDS: Final = frozenset({"referencePointHex", "encryptedContentHex"})
 _LATEST: Final = 2**53
 
 
@@ -60,9 +61,18 @@ class Opened:
 def seal_envelope(sender: Identity, address: Address, content: bytes, signed_at: int) -> str:
     """The JSON text of a signed envelope; content that is no UTF-8 text travels as base64.
 
+    Args:
+        sender: who signs; its node id is the address's sender.
+        address: where the envelope will lie.
+        content: any bytes.
+        signed_at: ms since 1970.
+
     Raises:
         InvalidPoint: when nothing can be encrypted to the recipient.
+        InvalidInput: when the address names another sender, or the time is none.
     """
+    if sender.node_id != address.sender or not _is_time(signed_at):
+        raise InvalidInput("an envelope is signed by its own sender, at a time since 1970")
     encoding, carried = _encode(content)
     box = boxes.seal_box(address.recipient, carried)
     signature = sender.sign(_signed_bytes(address, signed_at, encoding, box)).hex()
@@ -97,8 +107,11 @@ def open_envelope(reader: Identity, address: Address, text: bytes) -> Opened:
 
 
 def _envelope(text: bytes) -> dict[str, Any] | None:
+    # Not json.loads on bytes: that one guesses at UTF-16 and lets more through than JSON.parse.
     try:
-        value = json.loads(text)
+        value = json.loads(
+            text.decode("utf-8", "replace"), parse_int=_integer, parse_constant=_refuse
+        )
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
@@ -110,22 +123,47 @@ def _envelope(text: bytes) -> dict[str, Any] | None:
 
 
 def _check_signature(address: Address, wire: dict[str, Any], box: Box) -> tuple[int, str]:
-    if wire.get("version") != VERSION or isinstance(wire["version"], bool):
-        raise MalformedData(f"envelope version {str(wire.get('version'))[:20]!r} is not known")
-    sender, signed_at = wire.get("sender"), wire.get("signedAt")
-    encoding, signature = wire.get("encoding", ""), wire.get("signature")
-    if not isinstance(sender, str) or not is_node_id(sender) or sender != address.sender:
+    _check_form(wire)
+    sender, signed_at, signature = wire["sender"], wire["signedAt"], wire["signature"]
+    encoding = wire.get("encoding", "")
+    if sender != address.sender:
         raise SignatureMismatch("the envelope names another sender than the one it came from")
-    if type(signed_at) is not int or not 0 <= signed_at < _LATEST:
-        raise SignatureMismatch("the envelope's signing time is no time")
-    if encoding not in ("", _BASE64) or (encoding == "" and "encoding" in wire):
-        raise SignatureMismatch("the envelope's encoding is not known")
-    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
-        raise SignatureMismatch("the envelope's signature is missing or malformed")
     signed = _signed_bytes(address, signed_at, encoding, box)
     if not verify(sender, signed, bytes.fromhex(signature)):
         raise SignatureMismatch("the signature does not fit the envelope and its place")
     return signed_at, encoding
+
+
+def _check_form(wire: dict[str, Any]) -> None:
+    """Lets through only what `seal_envelope` writes, but for the order of the fields."""
+    version, signature = wire.get("version"), wire.get("signature")
+    if type(version) is int and version != VERSION:
+        raise MalformedData("the envelope's version is not known: a newer smfs may have written it")
+    if type(version) is not int:
+        raise SignatureMismatch("the envelope's version is missing or malformed")
+    if not wire.keys() >= _BOX_FIELDS or not wire.keys() <= _BOX_FIELDS | _OUR_FIELDS:
+        raise SignatureMismatch("the envelope has fields that its signature does not cover")
+    if not isinstance(wire.get("sender"), str) or not is_node_id(wire["sender"]):
+        raise SignatureMismatch("the envelope's sender is missing or malformed")
+    if not _is_time(wire.get("signedAt")):
+        raise SignatureMismatch("the envelope's signing time is missing or malformed")
+    if "encoding" in wire and wire["encoding"] != _BASE64:
+        raise SignatureMismatch("the envelope's encoding is not known")
+    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+        raise SignatureMismatch("the envelope's signature is missing or malformed")
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _LATEST
+
+
+def _integer(digits: str) -> int | float:
+    # int() refuses thousands of digits, which JSON does not.
+    return int(digits) if len(digits) <= len(str(_LATEST)) else float(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _signed_bytes(address: Address, signed_at: int, encoding: str, box: Box) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -14,18 +15,16 @@ _LONGEST: Final = 200
 
 
 def save_key(path: Path, identity: Identity) -> None:
-    """Writes a new key file, mode 0600 in directories of mode 0700, and syncs it to disk.
+    """Writes a new key file of mode 0600 and syncs it to disk; it is there whole or not at all.
+
+    Directories that are missing are made with mode 0700.
 
     Raises:
         ConfigError: when there is a file already, or it cannot be written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(identity.secret_key_hex.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _make_directories(path.parent)
+        _write_whole(path, identity.secret_key_hex.encode() + b"\n")
     except FileExistsError:
         raise ConfigError(f"there is a key file already: {path}") from None
     except OSError as error:
@@ -52,6 +51,37 @@ def load_key(path: Path) -> Identity:
         return Identity.from_secret_key_hex(text.decode("ascii").strip())
     except (InvalidKey, UnicodeDecodeError):
         raise ConfigError(f"{path} holds no secret key (64 lower-case hex digits)") from None
+
+
+def _make_directories(directory: Path) -> None:
+    # Path.mkdir gives its mode to the last directory only.
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    # A crash in between must not leave a key file without a key, so the name comes last.
+    # mkstemp makes the file with mode 0600 and a name that nobody has.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_file(path: Path, found: os.stat_result) -> None:

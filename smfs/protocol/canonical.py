@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 from smfs.crypto import wtf8
@@ -34,8 +33,10 @@ def encode(value: Any) -> str:
     Raises:
         TypeError: for any other type.
     """
-    if value is None or value is True or value is False:
-        return {None: "null", True: "true", False: "false"}[value]
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, int | float):
@@ -69,8 +70,10 @@ def decode(data: bytes | str) -> Any:
         raise MalformedData(f"not JSON: {type(error).__name__}") from None
 
 
-def number(value: int | float) -> str:
+def number(value: float) -> str:
     """A number as JavaScript prints it (ECMA-262, Number::toString); what is not finite: `null`."""
+    if isinstance(value, int) and abs(value) <= _EXACT_INTEGER:
+        return str(int(value))
     try:
         double = float(value)
     except OverflowError:
@@ -85,17 +88,19 @@ def number(value: int | float) -> str:
 
 def _positive_number(shortest: str) -> str:
     # Python and JavaScript find the same shortest digits; they only lay them out differently.
-    _, digit_tuple, exponent = Decimal(shortest).normalize().as_tuple()
-    digits = "".join(map(str, digit_tuple))
-    point = len(digits) + int(exponent)
+    mantissa, _, exponent = shortest.partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(digits) - len(fraction) + int(exponent or 0)
+    digits = digits.rstrip("0")
     if len(digits) <= point <= 21:
         return digits + "0" * (point - len(digits))
     if 0 < point <= 21:
         return f"{digits[:point]}.{digits[point:]}"
     if -6 < point <= 0:
         return f"0.{'0' * -point}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{digits[0]}{fraction}e{point - 1:+d}"
+    rest = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{digits[0]}{rest}e{point - 1:+d}"
 
 
 def _string(text: str) -> str:

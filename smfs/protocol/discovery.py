@@ -55,12 +55,21 @@ class Discovery:
         """
         match value:
             case {
-                "smfs": 1,
+                "smfs": version,
                 "nodeId": str(node_id),
                 "limits": {"contentBytes": int(content), "bodyBytes": int(body)},
                 "features": list(features),
                 "time": int(time),
-            } if is_node_id(node_id) and min(content, body) > 0:
+            } if (
+                _are_counts(version, content, body, time)
+                and version == VERSION
+                and is_node_id(node_id)
+            ):
                 names = tuple(name for name in features if isinstance(name, str))
                 return cls(node_id, content, body, names, time)
         raise MalformedData("the service's description of itself is not of its form")
+
+
+def _are_counts(*values: object) -> bool:
+    # In Python a bool is an int.
+    return all(type(value) is int and value > 0 for value in values)

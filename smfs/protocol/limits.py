@@ -1,4 +1,4 @@
-"""How much fits into a request, and what the original cannot take (PROTOCOL.md sections 9.4, 16)."""
+"""How much fits into a request, and what the original cannot take (PROTOCOL.md 9.4, 16)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar, get_type_hints
 
@@ -85,11 +84,15 @@ class SignedRequest(Request):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetNodeId(Request):
+    """The service's node id."""
+
     auth_code: Hex64
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class CreateAuthCode(SignedRequest):
+    """A use-once auth code for `action`, delivered as a one-time secret (section 6)."""
+
     public_key: Hex64
     action: Text
     timestamp: Number
@@ -99,6 +102,8 @@ class CreateAuthCode(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class OpenSecretSpace(SignedRequest):
+    """A new, empty space; nothing changes where there is one."""
+
     auth_code: Hex64
     public_key: Hex64
     closure_date: NumberOrNull
@@ -109,6 +114,8 @@ class OpenSecretSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetSecretSpace(SignedRequest):
+    """The whole space as JSON (section 11)."""
+
     public_key: Hex64
     timestamp: Number
     signature: Hex128
@@ -117,6 +124,8 @@ class GetSecretSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DeleteSecretSpace(SignedRequest):
+    """Everything of the node goes; fine when there is nothing."""
+
     public_key: Hex64
     timestamp: Number
     signature: Hex128
@@ -125,6 +134,8 @@ class DeleteSecretSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SetSecret(SignedRequest):
+    """Puts an envelope under an id of the own space."""
+
     public_key: Hex64
     secret_id: Text
     secret: Text
@@ -135,6 +146,8 @@ class SetSecret(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetSecret(SignedRequest):
+    """The service-layer box of an own secret."""
+
     public_key: Hex64
     secret_id: Text
     timestamp: Number
@@ -144,6 +157,8 @@ class GetSecret(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DeleteSecret(SignedRequest):
+    """Removes an own secret."""
+
     public_key: Hex64
     secret_id: Text
     timestamp: Number
@@ -153,6 +168,8 @@ class DeleteSecret(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class OpenSubSpace(SignedRequest):
+    """Accepts secrets from `from_id`; nothing changes where they are accepted already."""
+
     public_key: Hex64
     from_id: Hex64
     closure_date: NumberOrNull
@@ -163,6 +180,8 @@ class OpenSubSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetSubSpace(SignedRequest):
+    """All that one sender shared, as JSON (section 11); consumes nothing."""
+
     public_key: Hex64
     from_id: Hex64
     timestamp: Number
@@ -172,6 +191,8 @@ class GetSubSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DeleteSubSpace(SignedRequest):
+    """Stops accepting a sender; all that he shared goes."""
+
     public_key: Hex64
     from_id: Hex64
     timestamp: Number
@@ -181,6 +202,8 @@ class DeleteSubSpace(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class ShareSecretTo(SignedRequest):
+    """Puts an envelope into the recipient's sub space of the asker."""
+
     public_key: Hex64
     share_to_id: Hex64
     secret_id: Text
@@ -193,6 +216,8 @@ class ShareSecretTo(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetSecretFrom(SignedRequest):
+    """One shared secret; consumes it when it is a one-time secret (section 13)."""
+
     public_key: Hex64
     from_id: Hex64
     secret_id: Text
@@ -203,6 +228,8 @@ class GetSecretFrom(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DeleteSharedSecret(SignedRequest):
+    """Takes back what was shared; kills the original (section 16)."""
+
     public_key: Hex64
     shared_to_id: Hex64
     secret_id: Text
@@ -213,6 +240,8 @@ class DeleteSharedSecret(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class AddNotificationHook(SignedRequest):
+    """Has events of `target_id` posted to `notify_url` (section 14)."""
+
     public_key: Hex64
     type: Text
     target_id: Text
@@ -224,6 +253,8 @@ class AddNotificationHook(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GetNotificationHooks(SignedRequest):
+    """The hooks of one target."""
+
     public_key: Hex64
     target_id: Text
     timestamp: Number
@@ -233,6 +264,8 @@ class GetNotificationHooks(SignedRequest):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DeleteNotificationHook(SignedRequest):
+    """Removes a hook by its id, 32 hex digits."""
+
     public_key: Hex64
     notification_hook_id: Hex32
     timestamp: Number
@@ -283,9 +316,12 @@ ROUTES: Final[Mapping[str, type[Request]]] = MappingProxyType(
 """The route table: the client calls by it, the service dispatches by it."""
 
 
-@cache
 def wire_fields(request_type: type[Request]) -> tuple[WireField, ...]:
-    """The fields of a request type in wire order."""
+    """The fields of one of `ROUTES` in wire order."""
+    return _WIRE_FIELDS[request_type]
+
+
+def _declared_fields(request_type: type[Request]) -> tuple[WireField, ...]:
     hints = get_type_hints(request_type, include_extras=True)
     return tuple(
         WireField(field.name, _wire_name(field.name), hints[field.name].__metadata__[0])
@@ -339,3 +375,8 @@ def _check_shape(expected: tuple[WireField, ...], found: list[str]) -> None:
 def _wire_name(attribute: str) -> str:
     first, *rest = attribute.split("_")
     return first + "".join("URL" if word == "url" else word.capitalize() for word in rest)
+
+
+_WIRE_FIELDS: Final[Mapping[type[Request], tuple[WireField, ...]]] = MappingProxyType(
+    {request: _declared_fields(request) for request in ORIGINAL + ADDITIONS}
+)

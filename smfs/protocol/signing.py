@@ -74,8 +74,9 @@ class NodeAnswer:
     @classmethod
     def make(cls, signer: Identity, now_ms: int) -> NodeAnswer:
         """The answer of the service `signer` at `now_ms`."""
-        digest = cls(signer.node_id, frame(now_ms), "")._digest()
-        return cls(signer.node_id, frame(now_ms), signer.sign(digest).hex())
+        timestamp = frame(now_ms)
+        signature = sign_value(signer, _node_payload(signer.node_id, timestamp))
+        return cls(signer.node_id, timestamp, signature)
 
     @classmethod
     def parse(cls, value: Any) -> NodeAnswer:
@@ -88,7 +89,8 @@ class NodeAnswer:
 
     def to_wire(self) -> dict[str, Any]:
         """The answer as a JSON object in wire order."""
-        return {**self._signed(), "signature": self.signature}
+        payload = _node_payload(self.server_node_id, self.timestamp)
+        return {**payload, "signature": self.signature}
 
     def is_genuine(self, now_ms: int) -> bool:
         """Whether the signature fits and the frame is one of those accepted at `now_ms`."""
@@ -96,14 +98,13 @@ class NodeAnswer:
             signature = bytes.fromhex(self.signature)
         except ValueError:
             return False
-        fits = identity.verify(self.server_node_id, self._digest(), signature)
+        digest = _sha256(canonical.encode(_node_payload(self.server_node_id, self.timestamp)))
+        fits = identity.verify(self.server_node_id, digest, signature)
         return fits and self.timestamp in accepted_frames(now_ms)
 
-    def _signed(self) -> dict[str, Any]:
-        return {"serverNodeId": self.server_node_id, "timestamp": self.timestamp}
 
-    def _digest(self) -> bytes:
-        return _sha256(canonical.encode(self._signed()))
+def _node_payload(server_node_id: str, timestamp: int) -> dict[str, Any]:
+    return {"serverNodeId": server_node_id, "timestamp": timestamp}
 
 
 def sign_value(signer: Identity, value: Any) -> str:

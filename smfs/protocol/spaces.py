@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,14 +103,16 @@ def parse_space(value: Any) -> Space:
         MalformedData: when it is of another form.
     """
     match value:
-        case {"meta": {"id": str(node_id), **meta}, "secrets": dict(own), "subSpaces": dict(subs)}:
+        case {"meta": dict(meta), "secrets": dict(own), "subSpaces": dict(subs)}:
             return Space(
-                node_id=node_id,
+                node_id=_node_id(meta),
                 closure_date=_closure_date(meta),
                 owner=_text_or_none(meta.get("owner")),
                 server_id=_text_or_none(meta.get("serverPub")) or "",
                 secrets=_secrets(own),
-                sub_spaces={key: parse_sub_space(sub) for key, sub in subs.items() if is_node_id(key)},
+                sub_spaces={
+                    key: parse_sub_space(sub) for key, sub in subs.items() if is_node_id(key)
+                },
                 notification_hooks=_hooks(meta),
             )
     raise MalformedData("the listing of the secret space is not of its form")
@@ -155,9 +158,16 @@ def _closure_date(meta: Mapping[str, Any]) -> float | None:
     date = meta.get("closureDate")
     if date is None:
         return None
-    if isinstance(date, int | float) and not isinstance(date, bool):
+    if isinstance(date, int | float) and not isinstance(date, bool) and math.isfinite(date):
         return date
     raise MalformedData("a closure date is neither a number nor null")
+
+
+def _node_id(meta: Mapping[str, Any]) -> str:
+    node_id = meta.get("id")
+    if isinstance(node_id, str) and is_node_id(node_id):
+        return node_id
+    raise MalformedData("a secret space is not named by a node id")
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from smfs import errors
-from smfs.errors import RefusedWith, ServiceError
+from smfs.errors import AuthenticationFailed, RefusedWith, ServiceError
 
 AUTHENTICATION_PREFIX: Final = "Error on authenticateRequest! "
 """What stands before the reason in every 401."""
@@ -62,12 +62,25 @@ def error_of(text: str, *, secret_id: str = "") -> ServiceError:
             with words that do not name it (PROTOCOL.md section 16).
     """
     reason = text.removeprefix(AUTHENTICATION_PREFIX)
+    if reason != text:
+        return _refusal(reason)
     for kind, before, after in _NAMING:
-        if reason.startswith(before) and reason.endswith(after):
-            return kind(reason[len(before) : len(reason) - len(after)])
+        rest = reason.removeprefix(before)
+        if rest != reason and rest.endswith(after):
+            return kind(rest.removesuffix(after))
     for plain, words in _PLAIN:
         if reason == words:
             return plain(reason)
     if _INHERITED_NAME in reason:
         return errors.SecretNotFound(secret_id)
     return ServiceError(f"the service refused: {reason[:200]!r}")
+
+
+def _refusal(reason: str) -> AuthenticationFailed:
+    # Words of operations mean something else here: a bad point is a bad key or signature.
+    for plain, words in _PLAIN:
+        if reason == words and issubclass(plain, AuthenticationFailed):
+            return plain(reason)
+    if reason == text_of(errors.InvalidPoint()):
+        return errors.SignatureRefused(reason)
+    return AuthenticationFailed(f"the service refused: {reason[:200]!r}")
