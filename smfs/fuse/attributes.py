@@ -1,0 +1,68 @@
+"""What `stat` and `statfs` show, in the forms that the kernel wants."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyfuse3
+
+from smfs.tree.node import Attributes
+
+BLOCK_SIZE: Final = 4096
+"""The preferred size of reads and writes, in bytes (st_blksize)."""
+
+_SECTOR: Final = 512
+_NANOSECONDS: Final = 1_000_000_000
+_LONGEST_NAME: Final = 255
+# A service tells no capacity. Programs that look whether there is room (`df`, installers) shall
+# find some: a terabyte and a thousand million files, all free.
+_BLOCKS: Final = 2**40 // BLOCK_SIZE
+_FILES: Final = 10**9
+
+
+def entry(attributes: Attributes, *, user: int, group: int) -> pyfuse3.EntryAttributes:
+    """The attributes of a node for the kernel, which is to keep them for no time.
+
+    Args:
+        attributes: of the node.
+        user: the uid of every file of the mount.
+        group: its gid.
+    """
+    shown = pyfuse3.EntryAttributes()
+    shown.st_ino = attributes.inode
+    shown.generation = 0
+    shown.entry_timeout = 0
+    shown.attr_timeout = 0
+    shown.st_mode = attributes.mode
+    shown.st_nlink = attributes.links
+    shown.st_uid = user
+    shown.st_gid = group
+    shown.st_rdev = 0
+    shown.st_size = attributes.size
+    shown.st_blksize = BLOCK_SIZE
+    shown.st_blocks = -(-attributes.size // _SECTOR)
+    shown.st_atime_ns = nanoseconds(attributes.times.accessed)
+    shown.st_mtime_ns = nanoseconds(attributes.times.modified)
+    shown.st_ctime_ns = nanoseconds(attributes.times.changed)
+    return shown
+
+
+def nanoseconds(seconds: float) -> int:
+    """A moment in seconds as whole nanoseconds, to the microsecond that a float can hold."""
+    return round(seconds * 1_000_000) * 1000
+
+
+def seconds(nanoseconds: int) -> float:
+    """A moment in nanoseconds as seconds."""
+    return nanoseconds / _NANOSECONDS
+
+
+def capacity() -> pyfuse3.StatvfsData:
+    """What `df` shows of a mount."""
+    shown = pyfuse3.StatvfsData()
+    shown.f_bsize = BLOCK_SIZE
+    shown.f_frsize = BLOCK_SIZE
+    shown.f_blocks = shown.f_bfree = shown.f_bavail = _BLOCKS
+    shown.f_files = shown.f_ffree = shown.f_favail = _FILES
+    shown.f_namemax = _LONGEST_NAME
+    return shown

@@ -1,0 +1,312 @@
+"""The kernel's upcalls: each one is a call of the tree, and nothing else."""
+# ruff: noqa: ARG002, FBT001 - the signatures are pyfuse3's
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import pyfuse3
+
+from smfs.errors import AccessRefused, InvalidInput, NotSupported, OperationRefused
+from smfs.fuse import attributes, errnos
+from smfs.fuse.listings import Listing
+from smfs.tree.node import Attributes, Intent, Node, OpenFile
+
+if TYPE_CHECKING:
+    from smfs.tree.tree import Tree
+
+_log: Final = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _upcall(
+    method: Callable[Concatenate[MountOperations, _P], Awaitable[_R]],
+) -> Callable[Concatenate[MountOperations, _P], Coroutine[Any, Any, _R]]:
+    """Lets in whom the mount is for, and nothing out but FUSEError.
+
+    Any other exception would end the whole mount; trio.Cancelled is none of `Exception` and
+    passes.
+    """
+
+    @functools.wraps(method)
+    async def answer(self: MountOperations, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            self.admit(args[-1])
+            return await method(self, *args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the mount goes on
+            raise pyfuse3.FUSEError(errnos.report(method.__name__, error)) from None
+
+    return answer
+
+
+class MountOperations(pyfuse3.Operations):
+    """One mount's answers to the kernel.
+
+    Args:
+        tree: what the mount shows.
+        user: the only uid that is let in, and to whom every file belongs.
+        group: the gid of every file.
+        allow_other: let other users in too, each as if he were `user`.
+    """
+
+    supports_dot_lookup = False
+    enable_writeback_cache = False
+
+    def __init__(self, tree: Tree, *, user: int, group: int, allow_other: bool = False) -> None:
+        self._tree = tree
+        self._user = user
+        self._group = group
+        self._allow_other = allow_other
+        self._handles = itertools.count(1)
+        self._files: dict[int, OpenFile] = {}
+        self._listings: dict[int, Listing] = {}
+
+    def admit(self, context: object) -> None:
+        """Refuses everybody but the mounting user, root included (AccessRefused).
+
+        Args:
+            context: the last argument of an upcall; those on an open file say nothing of who asks.
+        """
+        if self._allow_other or not isinstance(context, pyfuse3.RequestContext):
+            return
+        if context.uid != self._user:
+            raise AccessRefused("this mount is another user's")
+
+    def _entry(self, shown: Attributes) -> pyfuse3.EntryAttributes:
+        return attributes.entry(shown, user=self._user, group=self._group)
+
+    def _remembered(self, node: Node) -> pyfuse3.EntryAttributes:
+        shown = self._entry(node.attributes())
+        self._tree.inodes.remember(node)
+        return shown
+
+    def _opened(self, opened: OpenFile) -> pyfuse3.FileInfo:
+        handle = next(self._handles)
+        self._files[handle] = opened
+        return pyfuse3.FileInfo(fh=handle, direct_io=opened.direct_io, keep_cache=opened.keep_cache)
+
+    # --- names ---
+
+    @_upcall
+    async def lookup(
+        self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """The node of a name; the kernel then remembers it."""
+        return self._remembered(await self._tree.lookup(parent_inode, name))
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        """The kernel no longer remembers nodes."""
+        for inode, count in inode_list:
+            self._tree.inodes.forget(inode, count)
+
+    @_upcall
+    async def mkdir(
+        self, parent_inode: int, name: bytes, mode: int, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """A new directory."""
+        return self._remembered(await self._tree.make_directory(parent_inode, name))
+
+    @_upcall
+    async def unlink(self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
+        """Removes a file."""
+        await self._tree.unlink(parent_inode, name)
+
+    @_upcall
+    async def rmdir(self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
+        """Removes an empty directory."""
+        await self._tree.remove_directory(parent_inode, name)
+
+    @_upcall
+    async def rename(
+        self,
+        parent_inode_old: int,
+        name_old: bytes,
+        parent_inode_new: int,
+        name_new: bytes,
+        flags: int,
+        ctx: pyfuse3.RequestContext,
+    ) -> None:
+        """Renames; of renameat2's flags RENAME_NOREPLACE is known."""
+        if flags & ~pyfuse3.RENAME_NOREPLACE:
+            raise InvalidInput("names cannot be exchanged in one step")
+        await self._tree.rename(
+            parent_inode_old,
+            name_old,
+            parent_inode_new,
+            name_new,
+            no_replace=bool(flags & pyfuse3.RENAME_NOREPLACE),
+        )
+
+    @_upcall
+    async def link(
+        self, inode: int, new_parent_inode: int, new_name: bytes, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Refused: a secret has one id."""
+        raise OperationRefused("there are no hard links")
+
+    @_upcall
+    async def symlink(
+        self, parent_inode: int, name: bytes, target: bytes, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Refused: a secret is content only."""
+        raise OperationRefused("symbolic links cannot be made")
+
+    @_upcall
+    async def mknod(
+        self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Refused: a secret is content only."""
+        raise OperationRefused("special files cannot be made")
+
+    # --- attributes ---
+
+    @_upcall
+    async def getattr(self, inode: int, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
+        """What `stat` shows."""
+        return self._entry(await self._tree.get_attributes(inode))
+
+    @_upcall
+    async def setattr(
+        self,
+        inode: int,
+        attr: pyfuse3.EntryAttributes,
+        fields: pyfuse3.SetattrFields,
+        fh: int | None,
+        ctx: pyfuse3.RequestContext,
+    ) -> pyfuse3.EntryAttributes:
+        """Sets size and times; mode and owner stay as they are, without an error."""
+        shown = await self._tree.set_attributes(
+            inode,
+            size=attr.st_size if fields.update_size else None,
+            accessed=attributes.seconds(attr.st_atime_ns) if fields.update_atime else None,
+            modified=attributes.seconds(attr.st_mtime_ns) if fields.update_mtime else None,
+            opened=None if fh is None else self._files[fh],
+        )
+        return self._entry(shown)
+
+    @_upcall
+    async def access(self, inode: int, mode: int, ctx: pyfuse3.RequestContext) -> bool:
+        """Whether the mounting user may do all of `mode` (access(2))."""
+        return self._tree.access(
+            inode,
+            read=bool(mode & os.R_OK),
+            write=bool(mode & os.W_OK),
+            execute=bool(mode & os.X_OK),
+        )
+
+    @_upcall
+    async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
+        """What `df` shows."""
+        return attributes.capacity()
+
+    @_upcall
+    async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
+        """One extended attribute."""
+        return await self._tree.extended_attribute(inode, name)
+
+    @_upcall
+    async def listxattr(self, inode: int, ctx: pyfuse3.RequestContext) -> Sequence[bytes]:
+        """None are listed, else `cp -a` would copy them (the design, section 2.2)."""
+        return ()
+
+    @_upcall
+    async def setxattr(
+        self, inode: int, name: bytes, value: bytes, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Refused."""
+        raise NotSupported("extended attributes cannot be set")
+
+    @_upcall
+    async def removexattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
+        """Refused."""
+        raise NotSupported("extended attributes cannot be removed")
+
+    # --- open files ---
+
+    @_upcall
+    async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
+        """Opens a file that is there."""
+        return self._opened(await self._tree.open(inode, intent_of(flags)))
+
+    @_upcall
+    async def create(
+        self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: pyfuse3.RequestContext
+    ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
+        """Makes a file and opens it."""
+        node, opened = await self._tree.create(parent_inode, name, intent_of(flags))
+        return self._opened(opened), self._remembered(node)
+
+    @_upcall
+    async def read(self, fh: int, off: int, size: int) -> bytes:
+        """Reads from an open file."""
+        return await self._files[fh].read(off, size)
+
+    @_upcall
+    async def write(self, fh: int, off: int, buf: bytes) -> int:
+        """Writes to an open file."""
+        return await self._files[fh].write(off, buf)
+
+    @_upcall
+    async def flush(self, fh: int) -> None:
+        """One descriptor of an open file is closed; the error reaches close(2)."""
+        await self._files[fh].flush()
+
+    @_upcall
+    async def fsync(self, fh: int, datasync: bool) -> None:
+        """Puts an open file's content on the service."""
+        await self._files[fh].sync()
+
+    @_upcall
+    async def release(self, fh: int) -> None:
+        """The last descriptor of an open file is closed."""
+        await self._files.pop(fh).release()
+
+    # --- open directories ---
+
+    @_upcall
+    async def opendir(self, inode: int, ctx: pyfuse3.RequestContext) -> int:
+        """Opens a directory; what is in it is asked for at the first read."""
+        handle = next(self._handles)
+        self._listings[handle] = Listing(self._tree, inode)
+        return handle
+
+    @_upcall
+    async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+        """Lists a directory; the kernel remembers each node that found room in the answer."""
+        listing = self._listings[fh]
+        if start_id == 0:
+            await listing.load()
+        for name, shown, node, next_id in listing.after(start_id):
+            if not pyfuse3.readdir_reply(token, name, self._entry(shown), next_id):
+                return
+            if node is not None:
+                self._tree.inodes.remember(node)
+
+    @_upcall
+    async def releasedir(self, fh: int) -> None:
+        """An open directory is closed."""
+        del self._listings[fh]
+
+    @_upcall
+    async def fsyncdir(self, fh: int, datasync: bool) -> None:
+        """Nothing to do: names change on the service before the call that changes them returns."""
+
+
+def intent_of(flags: int) -> Intent:
+    """What the flags of open(2) ask for."""
+    access = flags & os.O_ACCMODE
+    return Intent(
+        read=access != os.O_WRONLY,
+        write=access != os.O_RDONLY,
+        truncate=bool(flags & os.O_TRUNC),
+        exclusive=bool(flags & os.O_EXCL),
+    )
