@@ -11,8 +11,9 @@ import anyio.abc
 
 from smfs.errors import ServiceUnavailable, SmfsError
 
-_FIRST_DELAY: Final = 1.0
-_LONGEST_DELAY: Final = 60.0
+_FIRST_DELAY_S: Final = 1.0
+_LONGEST_DELAY_S: Final = 60.0
+_MOST: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,17 @@ class Failure:
         path: where the file is, from the mount point.
         error: why, in words; never content.
         since: seconds since 1970.
+        retrying: whether it is tried again in the background.
     """
 
     path: str
     error: str
     since: float
+    retrying: bool
 
 
 class Failures:
-    """The uploads that failed at a release, each tried again until it is made good.
+    """The uploads that failed, each listed until it is made good.
 
     Args:
         tasks: where the tries run.
@@ -41,47 +44,51 @@ class Failures:
     def __init__(self, tasks: anyio.abc.TaskGroup, now: Callable[[], float]) -> None:
         self._tasks = tasks
         self._now = now
-        self._listed: dict[int, Failure] = {}
+        self._listed: dict[str, Failure] = {}
 
     def list(self) -> list[Failure]:
         """What is not made good yet, the oldest first."""
         return sorted(self._listed.values(), key=lambda failure: failure.since)
 
-    def made_good(self, inode: int) -> None:
-        """The file's newest content is on the service, or nobody wants it there any more."""
-        self._listed.pop(inode, None)
+    def made_good(self, path: str) -> None:
+        """The newest content of this path is on the service, or nobody wants it any more."""
+        self._listed.pop(path, None)
 
-    def retry(
-        self, inode: int, path: str, error: SmfsError, upload: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Lists a failure and goes on trying in the background.
+    def note(self, path: str, error: SmfsError, *, retrying: bool = False) -> None:
+        """Lists a failure; only the newest thousand are kept."""
+        known = self._listed.get(path)
+        since = known.since if known else self._now()
+        text = str(error) or type(error).__name__
+        self._listed[path] = Failure(path, text, since, retrying)
+        while len(self._listed) > _MOST:
+            del self._listed[next(iter(self._listed))]
+
+    def retry(self, path: str, error: SmfsError, upload: Callable[[], Awaitable[None]]) -> None:
+        """Lists a failure and, as long as the service is away, goes on trying.
 
         Args:
-            inode: of the file.
             path: from the mount point.
             error: what the first try raised.
-            upload: makes it good, or raises a SmfsError; a refusal by the service ends the trying.
+            upload: makes it good, or raises a SmfsError.
         """
-        known = inode in self._listed
-        self._note(inode, path, error)
-        if not known:
-            self._tasks.start_soon(self._keep_trying, inode, path, error, upload)
-
-    def _note(self, inode: int, path: str, error: SmfsError) -> None:
-        since = self._listed[inode].since if inode in self._listed else self._now()
-        self._listed[inode] = Failure(path, str(error) or type(error).__name__, since)
+        known = self._listed.get(path)
+        self.note(path, error, retrying=True)
+        if known is None or not known.retrying:
+            self._tasks.start_soon(self._keep_trying, path, error, upload)
 
     async def _keep_trying(
-        self, inode: int, path: str, error: SmfsError, upload: Callable[[], Awaitable[None]]
+        self, path: str, error: SmfsError, upload: Callable[[], Awaitable[None]]
     ) -> None:
-        delay = _FIRST_DELAY
-        while inode in self._listed and isinstance(error, ServiceUnavailable):
+        delay = _FIRST_DELAY_S
+        while path in self._listed and isinstance(error, ServiceUnavailable):
             await anyio.sleep(delay)
-            delay = min(2 * delay, _LONGEST_DELAY)
+            delay = min(2 * delay, _LONGEST_DELAY_S)
             try:
                 await upload()
             except SmfsError as next_error:
                 error = next_error
-                self._note(inode, path, error)
+                self.note(path, error, retrying=True)
             else:
-                self.made_good(inode)
+                self.made_good(path)
+        if path in self._listed:
+            self.note(path, error)

@@ -1,0 +1,164 @@
+"""Where an area's secrets are, and what using them does on the wire.
+
+Everything that knows a file from a secret is written once, against `Store`; `own/`,
+`from/<node>/` and `shared/<node>/` differ only in the store behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from smfs.client.view import Reading, Version, View
+from smfs.errors import AccessRefused
+
+_RESERVED: Final = ".smfs"
+
+
+class Store(Protocol):
+    """The secrets of one area.
+
+    Attributes:
+        writable: whether secrets can be made, changed and removed here.
+        fetch_is_check: whether a fetch that succeeds says that an upload would, too.
+    """
+
+    @property
+    def writable(self) -> bool: ...
+
+    @property
+    def fetch_is_check(self) -> bool: ...
+
+    def listed(self) -> Mapping[str, Version]:
+        """The versions known now, by secret id, without asking anybody."""
+
+    async def fetch(self, secret_id: str) -> Reading:
+        """The current content; SecretNotFound when there is none."""
+
+    async def check(self, secret_id: str) -> Version | None:
+        """Raises what an upload would now fail with; tells the version that is there, if any."""
+
+    async def put(self, secret_id: str, content: bytes) -> Version:
+        """Uploads; when it returns, the service has taken the content."""
+
+    async def remove(self, secret_id: str) -> None:
+        """Removes; SecretNotFound when there was none."""
+
+    def is_reserved(self, secret_id: str) -> bool:
+        """Whether the software keeps this id for itself (the design, 2.1 rule 8)."""
+
+
+class OwnStore:
+    """My own secrets."""
+
+    writable: Final = True
+    fetch_is_check: Final = True
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def listed(self) -> Mapping[str, Version]:
+        """As `Store` says."""
+        return self._view.own()
+
+    async def fetch(self, secret_id: str) -> Reading:
+        """As `Store` says, by one getSecret."""
+        return await self._view.read_own(secret_id)
+
+    async def check(self, secret_id: str) -> Version | None:
+        """As `Store` says; asking for the secret tells whether the service lets us write."""
+        return await self._view.check_own(secret_id)
+
+    async def put(self, secret_id: str, content: bytes) -> Version:
+        """As `Store` says, by setSecret."""
+        return await self._view.write_own(secret_id, content)
+
+    async def remove(self, secret_id: str) -> None:
+        """As `Store` says, by deleteSecret."""
+        await self._view.delete_own(secret_id)
+
+    def is_reserved(self, secret_id: str) -> bool:
+        """`.smfs` and all below."""
+        return secret_id == _RESERVED or secret_id.startswith(f"{_RESERVED}/")
+
+
+class SharedStore:
+    """What I shared with one node; it is read from the copies that I keep for myself."""
+
+    writable: Final = True
+    fetch_is_check: Final = False
+
+    def __init__(self, view: View, recipient: str) -> None:
+        self._view = view
+        self._recipient = recipient
+
+    def listed(self) -> Mapping[str, Version]:
+        """As `Store` says."""
+        return self._view.sent().get(self._recipient, {})
+
+    async def fetch(self, secret_id: str) -> Reading:
+        """As `Store` says: what I last shared."""
+        return await self._view.read_sent(self._recipient, secret_id)
+
+    async def check(self, secret_id: str) -> Version | None:
+        """As `Store` says; NotAccepted when the recipient does not accept us."""
+        await self._view.check_share(self._recipient, secret_id)
+        return self.listed().get(secret_id)
+
+    async def put(self, secret_id: str, content: bytes) -> Version:
+        """As `Store` says, by shareSecretTo."""
+        return await self._view.share(self._recipient, secret_id, content)
+
+    async def remove(self, secret_id: str) -> None:
+        """As `Store` says, by deleteSharedSecret."""
+        await self._view.unshare(self._recipient, secret_id)
+
+    def is_reserved(self, secret_id: str) -> bool:
+        """Nothing is: the ids here are the recipient's business."""
+        del secret_id
+        return False
+
+
+class FromStore:
+    """What one sender shared with me: read only."""
+
+    writable: Final = False
+    fetch_is_check: Final = True
+
+    def __init__(self, view: View, sender: str) -> None:
+        self._view = view
+        self._sender = sender
+
+    def listed(self) -> Mapping[str, Version]:
+        """As `Store` says."""
+        sender = self._view.senders().get(self._sender)
+        return sender.secrets if sender is not None else {}
+
+    async def fetch(self, secret_id: str) -> Reading:
+        """As `Store` says; never by getSecretFrom, whose flag may have changed meanwhile."""
+        return await self._view.read_from(self._sender, secret_id)
+
+    async def consume(self, secret_id: str) -> Reading:
+        """Takes a one-time secret; SecretNotFound when somebody was faster."""
+        return await self._view.consume(self._sender, secret_id)
+
+    async def check(self, secret_id: str) -> Version | None:
+        """Nothing can be uploaded here."""
+        raise _read_only(secret_id)
+
+    async def put(self, secret_id: str, content: bytes) -> Version:
+        """Nothing can be uploaded here."""
+        raise _read_only(secret_id)
+
+    async def remove(self, secret_id: str) -> None:
+        """Only the sender, or stopping to accept him, removes what is here."""
+        raise _read_only(secret_id)
+
+    def is_reserved(self, secret_id: str) -> bool:
+        """Nothing is: the ids here are the sender's business."""
+        del secret_id
+        return False
+
+
+def _read_only(secret_id: str) -> AccessRefused:
+    return AccessRefused(f"what others shared is read only: {secret_id}")
