@@ -115,9 +115,11 @@ def _program() -> str:
 
 
 def _make(mountpoint: Path) -> None:
+    if mountpoint.exists():
+        return
     if not mountpoint.parent.is_dir():
         raise MountError(f"{mountpoint.parent} is no directory: make it first")
-    mountpoint.mkdir(mode=0o700, exist_ok=True)
+    mountpoint.mkdir(mode=0o700)
 
 
 def _check_directory(mountpoint: Path) -> None:

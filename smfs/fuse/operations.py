@@ -1,5 +1,5 @@
 """The kernel's upcalls: each one is a call of the tree, and nothing else."""
-# ruff: noqa: ARG002, FBT001 - the signatures are pyfuse3's
+# ruff: noqa: FBT001 - the signatures are pyfuse3's
 
 from __future__ import annotations
 
