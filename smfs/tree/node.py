@@ -165,10 +165,14 @@ class Node:
         """Its size in bytes, as `stat` shows it."""
         return 0
 
+    def current_times(self) -> Times:
+        """Its times, as `stat` shows them."""
+        return self.times
+
     def attributes(self) -> Attributes:
         """What `stat` shows, without asking anybody."""
         links = 2 if self.is_directory else 1
-        return Attributes(self.inode, self.mode, self.size(), links, self.times)
+        return Attributes(self.inode, self.mode, self.size(), links, self.current_times())
 
     def set_times(self, times: Times) -> None:
         """What utimens asks for; they last until the unmount."""
@@ -207,11 +211,11 @@ class Directory(Node):
         """All names and nodes, in no order."""
         return []
 
-    async def create(self, name: str, intent: Intent) -> tuple[File, OpenFile]:
+    async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:
         """A new file, opened."""
         raise self._refusal()
 
-    async def make_directory(self, name: str) -> Directory:
+    async def make_directory(self, name: str) -> Node:
         """A new directory."""
         raise self._refusal()
 
@@ -221,6 +225,10 @@ class Directory(Node):
 
     async def remove_directory(self, name: str) -> None:
         """Removes an empty directory."""
+        raise self._refusal()
+
+    async def rename(self, old: str, target: Directory, new: str, *, no_replace: bool) -> None:
+        """Moves a name of this directory to `target`, which may be this directory."""
         raise self._refusal()
 
     def _refusal(self) -> AccessRefused | OperationRefused:
