@@ -22,6 +22,7 @@ _DOMAIN: Final = b"smfs envelope 1\0"
 _BASE64: Final = "base64"
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 _OUR_FIELDS: Final = frozenset({"version", "sender", "signedAt", "encoding", "signature"})
+_CLAIMS: Final = frozenset({"sender", "signedAt", "signature"})
 _BOX_FIELDS: Final = frozenset({"referencePointHex", "encryptedContentHex"})
 _LATEST: Final = 2**53
 
@@ -87,11 +88,12 @@ def seal_envelope(sender: Identity, address: Address, content: bytes, signed_at:
 def open_envelope(reader: Identity, address: Address, text: bytes) -> Opened:
     """Opens what lay below the service's layer.
 
-    What is no envelope is content of one layer (auth codes); what has none of our fields is the
-    original's, and unsigned (PROTOCOL.md section 10, without its parsing of content).
+    What is no envelope is content of one layer (auth codes); what claims neither a sender, nor a
+    time, nor a signature is another client's, its further fields ignored as the original does, and
+    unsigned (PROTOCOL.md section 10, without its parsing of content).
 
     Raises:
-        SignatureMismatch: when a field of ours is there and they do not all fit together.
+        SignatureMismatch: when it claims to be signed and not everything fits together.
         MalformedData: for a version that this program does not know, or a broken envelope.
         DecryptionFailed: when the inner box does not open.
     """
@@ -99,7 +101,7 @@ def open_envelope(reader: Identity, address: Address, text: bytes) -> Opened:
     if wire is None:
         return Opened(text)
     box = boxes.box_from_json(wire)
-    if _OUR_FIELDS.isdisjoint(wire):
+    if _CLAIMS.isdisjoint(wire):
         return Opened(boxes.open_box(reader, box))
     signed_at, encoding = _check_signature(address, wire, box)
     content = _decode(encoding, boxes.open_box(reader, box))
