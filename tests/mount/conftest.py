@@ -1,0 +1,302 @@
+"""Real mounts in processes of their own, used by real programs, as root and as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("smfs")
+PATIENCE = 60.0
+"""Seconds after which a program counts as hung."""
+
+NOBODY = 65534
+ACCOUNTS = ["root", "ordinary"] if os.geteuid() == 0 else ["own"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who runs the programs."""
+
+    uid: int
+    gid: int
+
+    def prefix(self, *, may_reach_all: bool = False) -> list[str]:
+        """What to put before a command so that this account runs it.
+
+        Args:
+            may_reach_all: for smfs itself, whose interpreter and checkout may lie below a
+                directory that is closed to the account (`/root`). Mounting and the mount ask for
+                nothing that this capability gives.
+        """
+        if self.uid == os.geteuid():
+            return []
+        command = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        if may_reach_all:
+            command += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        return command
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program did."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+class Home:
+    """The home directory of one account, its programs, its identities and its mounts."""
+
+    def __init__(self, account: Account, path: Path) -> None:
+        self.account = account
+        self.path = path
+        self._mounts: list[Path] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.environment = {
+            "HOME": str(path),
+            "USER": "tester",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "xterm",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+        }
+
+    def make(self, name: str) -> Path:
+        """A new directory outside of every mount."""
+        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.path))
+        os.chown(made, self.account.uid, self.account.gid)
+        return made
+
+    def run(
+        self, *command: str | Path, stdin: bytes = b"", cwd: Path | None = None, **more: str
+    ) -> Outcome:
+        """Runs a program to its end; its exit code is the caller's to judge."""
+        return self._run([*self.account.prefix(), *map(str, command)], stdin, cwd, more)
+
+    def do(
+        self, *command: str | Path, stdin: bytes = b"", cwd: Path | None = None, **more: str
+    ) -> bytes:
+        """Runs a program that must succeed; returns its standard output."""
+        outcome = self.run(*command, stdin=stdin, cwd=cwd, **more)
+        assert outcome.code == 0, (command, outcome)
+        return outcome.out
+
+    def bash(self, script: str, *, cwd: Path) -> Outcome:
+        """Runs a script of bash."""
+        return self.run("bash", "-c", script, cwd=cwd)
+
+    def smfs(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Outcome:
+        """Runs smfs to its end; `more` is added to its environment."""
+        return self._run([*self._smfs(), *map(str, arguments)], stdin, self.path, more)
+
+    def must(self, *arguments: str | Path, stdin: bytes = b"") -> bytes:
+        """Runs smfs, which must succeed; returns its standard output."""
+        outcome = self.smfs(*arguments, stdin=stdin)
+        assert outcome.code == 0, (arguments, outcome)
+        return outcome.out
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Starts smfs and does not wait for its end."""
+        process = subprocess.Popen(
+            [*self._smfs(), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.path,
+            env=self.environment,
+        )
+        self._processes.append(process)
+        return process
+
+    def in_terminal(self, *command: str | Path, keys: Sequence[tuple[bytes, bytes]]) -> int:
+        """Runs a program in a terminal.
+
+        Args:
+            command: the program and its arguments.
+            keys: what to wait for in its output, and what to type then.
+
+        Returns:
+            its exit code.
+        """
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*self.account.prefix(), *map(str, command)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=self.path,
+            env=self.environment,
+            start_new_session=True,
+        ) as process:
+            os.close(theirs)
+            try:
+                for awaited, typed in keys:
+                    _read_until(ours, awaited)
+                    os.write(ours, typed)
+                _read_until(ours, None)
+                return process.wait(PATIENCE)
+            finally:
+                process.kill()
+                os.close(ours)
+
+    def mount(self, *arguments: str, profile: str = "default") -> Path:
+        """Mounts an identity in the background; returns where, once it is usable."""
+        directory = self.make("mount")
+        self.must("mount", "--profile", profile, *arguments, directory)
+        self._mounts.append(directory)
+        return directory
+
+    def adopt(self, directory: Path) -> None:
+        """Has a mount that a test made by itself taken away at the end."""
+        self._mounts.append(directory)
+
+    def status(self, directory: Path) -> dict[str, Any]:
+        """What a mount says of itself."""
+        told = json.loads(self.do("cat", directory / ".status"))
+        assert isinstance(told, dict)
+        return told
+
+    def unmount(self, directory: Path) -> None:
+        """Unmounts and waits until the process of the mount has ended."""
+        process = int(self.status(directory)["pid"])
+        ending = os.pidfd_open(process)
+        try:
+            self.must("umount", directory)
+            self._mounts.remove(directory)
+            _wait_for(ending, "the process of the mount to end")
+        finally:
+            os.close(ending)
+
+    def logs(self) -> str:
+        """All that smfs has logged."""
+        found = sorted((self.path / ".local" / "state" / "smfs").glob("*.log"))
+        return "".join(log.read_text(errors="replace") for log in found)
+
+    def clean_up(self) -> None:
+        """Unmounts all, ends all, removes all."""
+        for directory in self._mounts:
+            fusermount = ["fusermount3", "-u", "-z", "-q", "--", str(directory)]
+            subprocess.run(fusermount, check=False, timeout=PATIENCE, capture_output=True)
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+        shutil.rmtree(self.path)
+
+    def _smfs(self) -> list[str]:
+        return [*self.account.prefix(may_reach_all=True), str(PROGRAM)]
+
+    def _run(
+        self, command: list[str], stdin: bytes, cwd: Path | None, more: dict[str, str]
+    ) -> Outcome:
+        finished = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            cwd=cwd or self.path,
+            env=self.environment | more,
+            timeout=PATIENCE,
+        )
+        return Outcome(
+            finished.returncode, finished.stdout, finished.stderr.decode(errors="replace")
+        )
+
+
+def _read_until(terminal: int, awaited: bytes | None) -> None:
+    """Reads what a program shows until it shows something, or (None) until it ends."""
+    shown = b""
+    while awaited is None or awaited not in shown:
+        _wait_for(terminal, f"the program to show {awaited!r}, but {shown!r} was all")
+        try:
+            more = os.read(terminal, 4096)
+        except OSError:  # EIO: nobody has the other side open any more
+            more = b""
+        if not more:
+            assert awaited is None, (awaited, shown)
+            return
+        shown += more
+
+
+def _wait_for(descriptor: int, what: str) -> None:
+    ready, _, _ = select.select([descriptor], [], [], PATIENCE)
+    assert ready, f"waited in vain for {what}"
+
+
+@pytest.fixture(scope="module", params=ACCOUNTS)
+def account(request: pytest.FixtureRequest) -> Account:
+    """Root and an ordinary user where root runs the tests, else whoever runs them."""
+    if request.param == "ordinary":
+        return Account(NOBODY, NOBODY)
+    return Account(os.geteuid(), os.getegid())
+
+
+@pytest.fixture(scope="module")
+def home(account: Account) -> Iterator[Home]:
+    """A home directory that is empty at first, common to the tests of one module."""
+    path = Path(tempfile.mkdtemp(prefix="smfs-test-"))
+    os.chown(path, account.uid, account.gid)
+    made = Home(account, path)
+    try:
+        yield made
+        # What nobody foresaw is logged as "<operation> failed: <type>".
+        assert " failed: " not in made.logs()
+        assert "Traceback" not in made.logs()
+    finally:
+        made.clean_up()
+
+
+@pytest.fixture(scope="module")
+def mounted(home: Home) -> Path:
+    """One mount of the default identity."""
+    return home.mount()
+
+
+@pytest.fixture
+def folder(home: Home, mounted: Path, request: pytest.FixtureRequest) -> Path:
+    """A directory of secrets of the test's own in the mount."""
+    made = mounted / "own" / request.node.originalname
+    home.do("mkdir", made)
+    return made
+
+
+@pytest.fixture
+def stored(home: Home, mounted: Path) -> Callable[[Path], bytes]:
+    """The content of a file as somebody sees who has never heard of the mount."""
+
+    def read(path: Path) -> bytes:
+        return home.must("get", str(path.relative_to(mounted / "own")))
+
+    return read
+
+
+@pytest.fixture
+def elsewhere(home: Home, mounted: Path) -> Iterator[Callable[[Path], Path]]:
+    """The same path in another mount of the same identity, made when it is first asked for."""
+    others: list[Path] = []
+
+    def translate(path: Path) -> Path:
+        if not others:
+            others.append(home.mount())
+        return others[0] / path.relative_to(mounted)
+
+    yield translate
+    for other in others:
+        home.unmount(other)
