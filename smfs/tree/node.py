@@ -1,4 +1,4 @@
-"""What every node of the tree has: an inode number, a mode, times, and the operations it refuses."""
+"""What every node of the tree has: a number, a mode, times, and the operations it refuses."""
 
 from __future__ import annotations
 

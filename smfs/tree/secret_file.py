@@ -53,6 +53,7 @@ class SecretFile(File):
         buffer: the content while somebody has the file open or it is unsent; always for scratch.
         handles: how many open files there are.
         unlinked: its name is gone, so it is never uploaded.
+        edits: how often the buffer was changed.
         lock: held by whatever may change more than the buffer.
     """
 
@@ -70,7 +71,7 @@ class SecretFile(File):
         self.unlinked = False
         self.lock = anyio.Lock()
         self._writers = 0
-        self._edits = 0
+        self.edits = 0
         self._refused_edits = -1
         self._cached_token: str | None = None
         self._times_token: str | None = None
@@ -230,16 +231,16 @@ class SecretFile(File):
             await self._truncate_at_once(size)
 
     async def _truncate_at_once(self, size: int) -> None:
+        self._check_size(size)
         if not self.unsent:
-            self._check_size(size)
             await self._prepare(Intent(read=False, write=size == 0, truncate=size == 0))
         self.resize(size)
+        if self._writers:
+            return  # it goes with what they write
         try:
-            if not self.handles or self.state is State.WAITING:
-                await self.upload()
+            await self.upload()
         except SmfsError:
-            if not self.handles:
-                self.give_up()
+            self.give_up()
             raise
         finally:
             self.let_go()
@@ -247,7 +248,7 @@ class SecretFile(File):
     def _changing(self) -> bytearray:
         if self.buffer is None:
             raise OperationRefused("written without being open")
-        self._edits += 1
+        self.edits += 1
         self._cached_token = None
         self.times = Times.at(self.area.context.now())
         return self.buffer
@@ -275,7 +276,7 @@ class SecretFile(File):
         """Puts the content onto the service; who calls holds the lock."""
         if self.secret_id is None or self.buffer is None:
             raise NoSuchName("a file that never travels")
-        edits, content = self._edits, bytes(self.buffer)
+        edits, content = self.edits, bytes(self.buffer)
         try:
             self.area.context.view.check_size(content)
             version = await self.area.store.put(self.secret_id, content)
@@ -286,7 +287,7 @@ class SecretFile(File):
 
     def settle(self, version: Version, edits: int | None = None) -> None:
         """The service has the content as it was after `edits` changes (None: as it is now)."""
-        if edits is None or edits == self._edits:
+        if edits is None or edits == self.edits:
             self.state = State.CLEAN
             self._cached_token = version.token if self.buffer is not None else None
         self.token = version.token
@@ -313,7 +314,7 @@ class SecretFile(File):
         self.inodes.drop_if_unused(self)
 
     async def _last_upload(self) -> None:
-        if self._refused_edits == self._edits:
+        if self._refused_edits == self.edits:
             self.give_up()  # whoever wrote it was told by flush
             return
         path = self.area.path_of(self)

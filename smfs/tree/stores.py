@@ -16,18 +16,15 @@ _RESERVED: Final = ".smfs"
 
 
 class Store(Protocol):
-    """The secrets of one area.
-
-    Attributes:
-        writable: whether secrets can be made, changed and removed here.
-        fetch_is_check: whether a fetch that succeeds says that an upload would, too.
-    """
+    """The secrets of one area."""
 
     @property
-    def writable(self) -> bool: ...
+    def writable(self) -> bool:
+        """Whether secrets can be made, changed and removed here."""
 
     @property
-    def fetch_is_check(self) -> bool: ...
+    def fetch_is_check(self) -> bool:
+        """Whether a fetch that succeeds says that an upload would, too."""
 
     def listed(self) -> Mapping[str, Version]:
         """The versions known now, by secret id, without asking anybody."""

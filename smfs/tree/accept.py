@@ -1,0 +1,239 @@
+"""`.accept`: making a file accepts a sender, removing it stops accepting him (the design, 2.2)."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+
+from smfs.crypto.identity import is_node_id
+from smfs.errors import (
+    InvalidName,
+    NameTaken,
+    NoSuchName,
+    OperationRefused,
+    ServiceUnavailable,
+    SmfsError,
+    TooLarge,
+)
+from smfs.tree import expiry
+from smfs.tree.context import Context
+from smfs.tree.node import Directory, File, Intent, Node, OpenFile, Times
+
+_LONGEST: Final = 4096
+
+
+class AcceptDirectory(Directory):
+    """The accepted senders, each as a file that holds its closing date."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.inodes, stat.S_IFDIR | 0o700, Times.at(context.now()))
+        self._context = context
+        self._files: dict[str, AcceptFile] = {}
+
+    async def child(self, name: str) -> Node:
+        """As `Directory` says."""
+        if not is_node_id(name):
+            raise NoSuchName(name)
+        known = self._files.get(name)
+        if known is not None and known.pending:
+            return known
+        await self._context.view.refresh()
+        if name not in self._context.view.senders():
+            await self._context.view.refresh(max_age=0)
+        if name not in self._context.view.senders():
+            raise NoSuchName(name)
+        return self._file(name)
+
+    async def entries(self) -> list[tuple[str, Node]]:
+        """As `Directory` says."""
+        await self._context.view.refresh()
+        pending = [name for name, file in self._files.items() if file.pending]
+        listed = dict.fromkeys([*self._context.view.senders(), *pending])
+        return [(name, self._file(name)) for name in listed]
+
+    async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:
+        """As `Directory` says; the sender is accepted at the first flush that has content."""
+        if not is_node_id(name):
+            raise InvalidName("what stands in .accept are node ids: 64 hex digits, lower case")
+        await self._context.view.refresh(max_age=0)
+        file = self._file(name)
+        if name in self._context.view.senders() or file.pending:
+            if intent.exclusive:
+                raise NameTaken(name)
+            return file, await file.open(intent)
+        file.begin()
+        self.times = Times.at(self._context.now())
+        return file, OpenAccept(file, writes=True)
+
+    async def unlink(self, name: str) -> None:
+        """As `Directory` says: what the sender shared goes with it."""
+        file = self._files.get(name)
+        if file is not None and file.pending:
+            file.pending = False
+        else:
+            await self._context.view.deny(name)
+        self._context.failures.made_good(f".accept/{name}")
+        self._files.pop(name, None)
+        if file is not None:
+            file.removed = True
+            self._context.inodes.drop_if_unused(file)
+        self.times = Times.at(self._context.now())
+
+    def _file(self, name: str) -> AcceptFile:
+        if name not in self._files:
+            self._files[name] = AcceptFile(self._context, name)
+        return self._files[name]
+
+
+class AcceptFile(File):
+    """One accepted sender, or one who will be.
+
+    Attributes:
+        pending: the service was not told of him yet.
+        buffer: what is being written; None when nobody writes.
+        removed: its name is gone.
+        handles: how many open files there are.
+    """
+
+    def __init__(self, context: Context, node_id: str) -> None:
+        super().__init__(context.inodes, stat.S_IFREG | 0o600, Times.at(context.now()))
+        self._context = context
+        self._node_id = node_id
+        self._lock = anyio.Lock()
+        self.pending = False
+        self.buffer: bytearray | None = None
+        self.changed = False
+        self.removed = False
+        self.handles = 0
+
+    @property
+    def held(self) -> bool:
+        """As `Node` says."""
+        return not self.removed or bool(self.handles)
+
+    def content(self) -> bytes:
+        """The closing date and a newline; nothing where there is no end."""
+        if self.buffer is not None:
+            return bytes(self.buffer)
+        text = expiry.format_expiry(self._closure_date())
+        return f"{text}\n".encode() if text else b""
+
+    def size(self) -> int:
+        """As `Node` says."""
+        return len(self.content())
+
+    def begin(self) -> None:
+        """Makes it a sender whom the service is not told of yet."""
+        self.pending = True
+        self.buffer = bytearray()
+
+    async def open(self, intent: Intent) -> OpenFile:
+        """As `File` says."""
+        if intent.truncate:
+            await self.truncate(0, None)
+        return OpenAccept(self, writes=intent.write)
+
+    async def truncate(self, size: int, opened: OpenFile | None) -> None:
+        """As `File` says; a date that is set stays (PROTOCOL.md section 7, openSubSpace)."""
+        if size > len(self.content()) or (self.content() and not self.pending and size == 0):
+            raise OperationRefused(
+                "a closing date cannot be changed: remove the sender and accept him anew"
+            )
+        self.buffer = bytearray(self.content()[:size])
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Puts `data` at `offset`; TooLarge for what can be no date."""
+        if offset + len(data) > _LONGEST:
+            raise TooLarge("a closing date is shorter")
+        if self.buffer is None:
+            self.buffer = bytearray(self.content())
+        self.buffer.extend(bytes(max(0, offset - len(self.buffer))))
+        self.buffer[offset : offset + len(data)] = data
+        self.changed = True
+        return len(data)
+
+    async def send(self) -> None:
+        """Accepts the sender until the date that was written.
+
+        Raises:
+            InvalidInput: for what is no date; a new file is gone then.
+            ClosureDatePassed: for a date that is not in the future.
+            OperationRefused: when he is accepted until another date.
+        """
+        async with self._lock:
+            if self.buffer is None or self.removed:
+                return
+            try:
+                await self._send(bytes(self.buffer))
+            except ServiceUnavailable:
+                raise
+            except SmfsError:
+                self.pending = False
+                raise
+            finally:
+                if not self.pending:
+                    self.buffer = None
+                    self.changed = False
+
+    async def _send(self, written: bytes) -> None:
+        now = datetime.fromtimestamp(self._context.now(), UTC).astimezone()
+        text = written.decode("utf-8", "replace")
+        if self.pending:
+            await self._context.view.accept(self._node_id, expiry.parse_expiry(text, now=now))
+            self.pending = False
+            self._context.failures.made_good(f".accept/{self._node_id}")
+        elif text.strip() != expiry.format_expiry(self._closure_date()):
+            if expiry.parse_expiry(text, now=now) != self._closure_date():
+                raise OperationRefused(
+                    "a closing date cannot be changed: remove the sender and accept him anew"
+                )
+
+    async def released(self) -> None:
+        """What was not sent yet goes now; a failure is listed, and tried again."""
+        self.handles -= 1
+        if not self.handles and self.buffer is not None:
+            try:
+                await self.send()
+            except SmfsError as error:
+                self._context.failures.retry(f".accept/{self._node_id}", error, self.send)
+        self._context.inodes.drop_if_unused(self)
+
+    def _closure_date(self) -> float | None:
+        sender = self._context.view.senders().get(self._node_id)
+        return sender.closure_date if sender else None
+
+
+class OpenAccept:
+    """An open file in `.accept`."""
+
+    direct_io = True
+    keep_cache = False
+
+    def __init__(self, file: AcceptFile, *, writes: bool) -> None:
+        self._file = file
+        self._writes = writes
+        file.handles += 1
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """As `OpenFile` says."""
+        return self._file.content()[offset : offset + size]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """As `OpenFile` says."""
+        return self._file.write(offset, data)
+
+    async def flush(self) -> None:
+        """As `OpenFile` says."""
+        if self._writes and self._file.changed:
+            await self._file.send()
+
+    async def sync(self) -> None:
+        """As `OpenFile` says."""
+        await self._file.send()
+
+    async def release(self) -> None:
+        """As `OpenFile` says."""
+        await self._file.released()

@@ -1,0 +1,255 @@
+"""One store as a tree of files: which node stands for which secret, name and directory."""
+
+from __future__ import annotations
+
+from smfs.client.view import Reading, Version
+from smfs.errors import InvalidName, SecretNotFound
+from smfs.tree import names
+from smfs.tree.context import Context
+from smfs.tree.namespace import Namespace, Path
+from smfs.tree.node import Node
+from smfs.tree.one_time import OneTimeFile
+from smfs.tree.secret_directory import SecretDirectory
+from smfs.tree.secret_file import SecretFile
+from smfs.tree.stores import FromStore, OwnStore, SharedStore
+
+AnyStore = OwnStore | SharedStore | FromStore
+
+
+class Area:
+    """A store's secrets and the scratch files between them, as nodes.
+
+    Attributes:
+        context: of the mount.
+        store: where the secrets are.
+        namespace: the ids that have a name here now: those listed, without the hidden ones, and
+            the new files that are not uploaded yet.
+        scratch: the files that never travel, by path.
+        hidden: the scratch file that hides a secret, by that secret's id.
+        top: the directory that shows the area.
+        was_used: whether there was ever something in it.
+    """
+
+    def __init__(self, context: Context, store: AnyStore, place: Path) -> None:
+        self.context = context
+        self.store = store
+        self.namespace = Namespace()
+        self.scratch: dict[Path, SecretFile] = {}
+        self.hidden: dict[str, SecretFile] = {}
+        self._place = place
+        self._files: dict[str, SecretFile] = {}
+        self._one_time: dict[str, OneTimeFile] = {}
+        self._directories: dict[Path, SecretDirectory] = {}
+        self._generation: int | None = None
+        self.was_used = False
+        self.top = self.directory(())
+
+    # --- keeping up with the view -------------------------------------------------------------
+
+    async def refresh(self, max_age: float | None = None) -> None:
+        """Brings the names up to date, with a request when they are older than `max_age` s."""
+        await self.context.view.refresh(max_age)
+        self.update()
+
+    def update(self) -> None:
+        """Takes over what the view knows now; asks nobody."""
+        generation = self.context.view.generation
+        if generation == self._generation:
+            return
+        self._generation = generation
+        wanted = {secret_id for secret_id in self.store.listed() if secret_id not in self.hidden}
+        wanted.update(secret_id for secret_id, file in self._files.items() if file.unsent)
+        self.namespace.replace(wanted)
+        self.was_used = self.was_used or bool(wanted)
+        for secret_id in [known for known in self._files if known not in wanted]:
+            self._let_go(self._files.pop(secret_id))
+
+    async def fetch(self, secret_id: str) -> Reading:
+        """The current content; a secret that is gone loses its name."""
+        try:
+            return await self.store.fetch(secret_id)
+        finally:
+            self.update()
+
+    # --- nodes --------------------------------------------------------------------------------
+
+    def local(self, path: Path) -> SecretFile | None:
+        """The file of a path that is only here yet, so that nobody needs to be asked for it."""
+        if path in self.scratch:
+            return self.scratch[path]
+        if self.namespace.kind(path) == "file":
+            file = self._files.get(self.namespace.secret_id(path))
+            return file if file is not None and file.unsent else None
+        return None
+
+    def node(self, path: Path) -> Node | None:
+        """The node of a path as it is known now."""
+        if path in self.scratch:
+            return self.scratch[path]
+        kind = self.namespace.kind(path)
+        if kind is None:
+            return None
+        return self.directory(path) if kind == "directory" else self._file_at(path)
+
+    def directory(self, path: Path) -> SecretDirectory:
+        """The node of a directory that is there."""
+        found = self._directories.get(path)
+        if found is None:
+            found = self._directories[path] = SecretDirectory(self, path)
+        return found
+
+    def file(self, secret_id: str) -> Node:
+        """The node of a secret that is there: a new one when the open one shows an older version
+        (the kernel's pages belong to a node, so anything less would mix versions)."""
+        version = self.store.listed().get(secret_id)
+        if version is not None and version.one_time and isinstance(self.store, FromStore):
+            return self._one_time_file(secret_id, version, self.store)
+        known = self._files.get(secret_id)
+        if known is None:
+            known = self._files[secret_id] = SecretFile(self, secret_id, stored=version is not None)
+        elif known.handles and version is not None and known.token not in (None, version.token):
+            return self.supersede(known)
+        return known
+
+    def children(self, path: Path) -> dict[str, Node]:
+        """All names and nodes of a directory that is there."""
+        found = {name: self.node((*path, name)) for name in self.namespace.children(path)}
+        found |= {key[-1]: file for key, file in self.scratch.items() if key[:-1] == path}
+        return {name: node for name, node in found.items() if node is not None}
+
+    def could_name(self, path: Path) -> bool:
+        """Whether some secret id is shown under this path or below it."""
+        try:
+            return not self.store.is_reserved(self.namespace.id_for_new_file(path))
+        except InvalidName:
+            return names.is_directory_path(path)
+
+    def holds(self, node: Node) -> bool:
+        """Whether the node still stands for a name."""
+        if not isinstance(node, SecretFile):
+            return True
+        if node.secret_id is None:
+            return not node.unlinked
+        return self._files.get(node.secret_id) is node
+
+    def path_of(self, file: SecretFile) -> str:
+        """Where a file is, from the mount point."""
+        if file.secret_id is not None:
+            return "/".join((*self._place, *self.namespace.path(file.secret_id)))
+        path = next((path for path, found in self.scratch.items() if found is file), ())
+        return "/".join((*self._place, *path))
+
+    def unsent(self) -> list[SecretFile]:
+        """The files that still have something to upload."""
+        return [file for file in self._files.values() if file.unsent]
+
+    # --- what the nodes and directories report ------------------------------------------------
+
+    def supersede(self, file: SecretFile) -> SecretFile:
+        """Gives the name of an open file a new node; the old one keeps its snapshot."""
+        assert file.secret_id is not None  # noqa: S101  # only secrets have versions
+        fresh = self._files[file.secret_id] = SecretFile(self, file.secret_id, stored=True)
+        return fresh
+
+    def add_new(self, secret_id: str, *, stored: bool) -> SecretFile:
+        """A new and empty file that is not uploaded yet.
+
+        Args:
+            secret_id: its id.
+            stored: whether the service has a secret of this id, which the file will replace.
+        """
+        hiding = self.hidden.pop(secret_id, None)
+        if hiding is not None:
+            hiding.hides = None
+        file = self._files[secret_id] = SecretFile(self, secret_id, stored=stored)
+        file.begin()
+        self.namespace.add(secret_id)
+        self.was_used = True
+        return file
+
+    def add_scratch(self, path: Path) -> SecretFile:
+        """A new scratch file."""
+        file = self.scratch[path] = SecretFile(self, None, stored=False)
+        file.begin()
+        return file
+
+    def adopt(self, file: SecretFile, secret_id: str) -> None:
+        """Gives a node the name of a secret id; whoever had it before loses it."""
+        replaced = self._files.get(secret_id)
+        if replaced is not None and replaced is not file:
+            self._unlinked(replaced)
+        self._files[secret_id] = file
+        file.secret_id = secret_id
+        self.namespace.add(secret_id)
+
+    def saved(self, file: SecretFile) -> None:
+        """The service has the file now."""
+        if file.secret_id is not None:
+            self._files.setdefault(file.secret_id, file)
+            self.namespace.add(file.secret_id)
+
+    def vanish(self, file: SecretFile) -> None:
+        """A file's name goes: it was unlinked, or never came to the service."""
+        if file.secret_id is None:
+            for path in [path for path, found in self.scratch.items() if found is file]:
+                del self.scratch[path]
+        elif self._files.get(file.secret_id) is file:
+            del self._files[file.secret_id]
+            self.namespace.discard(file.secret_id)
+        self._unlinked(file)
+
+    async def remove(self, file: SecretFile) -> None:
+        """Unlinks a file; who calls holds its lock."""
+        doomed = file.hides if file.secret_id is None else file.secret_id
+        path = self.path_of(file)
+        if doomed is not None and (file.stored or file.secret_id is None):
+            try:
+                await self.store.remove(doomed)
+            except SecretNotFound:
+                if not file.unsent and file.secret_id is not None:
+                    self.vanish(file)
+                    raise
+        if file.hides is not None:
+            self.hidden.pop(file.hides, None)
+        self.vanish(file)
+        self.context.failures.made_good(path)
+
+    def move_directory(self, old: Path, new: Path) -> None:
+        """Gives the nodes of a directory and of all below it their new paths."""
+        for path in [path for path in self._directories if path[: len(old)] == old]:
+            node = self._directories.pop(path)
+            node.path = (*new, *path[len(old) :])
+            self._directories[node.path] = node
+        for path in [path for path in self.scratch if path[: len(old)] == old]:
+            self.scratch[(*new, *path[len(old) :])] = self.scratch.pop(path)
+
+    def forget_directory(self, path: Path) -> None:
+        """A directory is gone."""
+        self.namespace.remove_directory(path)
+        node = self._directories.pop(path, None)
+        if node is not None:
+            node.removed = True
+            self._let_go(node)
+
+    def forget_name(self, file: SecretFile) -> None:
+        """A secret's file is now called otherwise; the secret itself is not touched."""
+        if file.secret_id is not None and self._files.get(file.secret_id) is file:
+            del self._files[file.secret_id]
+            self.namespace.discard(file.secret_id)
+
+    def _unlinked(self, file: SecretFile) -> None:
+        file.unlinked = True
+        self._let_go(file)
+
+    def _let_go(self, node: Node) -> None:
+        self.context.inodes.drop_if_unused(node)
+
+    def _file_at(self, path: Path) -> Node:
+        return self.file(self.namespace.secret_id(path))
+
+    def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
+        known = self._one_time.get(secret_id)
+        if known is None or known.version.token != version.token:
+            known = OneTimeFile(self.context, store, secret_id, version)
+            self._one_time[secret_id] = known
+        return known

@@ -1,0 +1,78 @@
+"""A one-time secret as a file: looking at it costs nothing, the first read consumes it."""
+
+from __future__ import annotations
+
+import anyio
+
+from smfs.client.view import Version
+from smfs.errors import AccessRefused
+from smfs.tree import attributes
+from smfs.tree.context import Context
+from smfs.tree.node import File, Intent, OpenFile, Times
+from smfs.tree.secret_file import READ_ONLY_MODE
+from smfs.tree.stores import FromStore
+
+
+class OneTimeFile(File):
+    """A one-time secret that nobody has read yet.
+
+    Attributes:
+        version: the one that is listed.
+    """
+
+    def __init__(
+        self, context: Context, store: FromStore, secret_id: str, version: Version
+    ) -> None:
+        super().__init__(context.inodes, READ_ONLY_MODE, Times.at(version.changed_at))
+        self.version = version
+        self._context = context
+        self._store = store
+        self._secret_id = secret_id
+
+    def size(self) -> int:
+        """As `Node` says."""
+        return self.version.size or 0
+
+    async def open(self, intent: Intent) -> OpenFile:
+        """As `File` says; does not consume it."""
+        if intent.write:
+            raise AccessRefused("this file is read only")
+        return OpenOneTime(self._store, self._secret_id)
+
+    async def extended_attribute(self, name: str) -> bytes:
+        """As `Node` says."""
+        return attributes.extended(name, self.version, self._context.view.node_id, "clean")
+
+
+class OpenOneTime:
+    """One open file on a one-time secret; what its first read takes belongs to it alone."""
+
+    direct_io = True
+    keep_cache = False
+
+    def __init__(self, store: FromStore, secret_id: str) -> None:
+        self._store = store
+        self._secret_id = secret_id
+        self._content: bytes | None = None
+        self._lock = anyio.Lock()
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """As `OpenFile` says; SecretNotFound when somebody else was faster."""
+        async with self._lock:
+            if self._content is None:
+                self._content = (await self._store.consume(self._secret_id)).content
+        return self._content[offset : offset + size]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Never."""
+        raise AccessRefused("not opened for writing")
+
+    async def flush(self) -> None:
+        """Nothing was written."""
+
+    async def sync(self) -> None:
+        """Nothing was written."""
+
+    async def release(self) -> None:
+        """Forgets the content."""
+        self._content = None
