@@ -14,10 +14,12 @@ from typing import Any, Final, NoReturn
 from smfs.crypto import wtf8
 from smfs.errors import MalformedData
 
+_quote: Final = json.JSONEncoder(ensure_ascii=False).encode
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _MAX_ARRAY_INDEX: Final = 2**32 - 2
 _EXACT_INTEGER: Final = 2**53
+_DEEPEST: Final = 100  # the protocol needs 6; writing recurses, and must not run out of stack
 _EXACT_DIGITS: Final = 15  # so many digits always fit below 2**53
 
 
@@ -60,7 +62,7 @@ def decode(data: bytes | str) -> Any:
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     try:
-        return json.loads(
+        value = json.loads(
             text.removeprefix("\ufeff"),
             parse_int=_integer,
             parse_constant=_refuse_constant,
@@ -68,6 +70,9 @@ def decode(data: bytes | str) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise MalformedData(f"not JSON: {type(error).__name__}") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+        raise MalformedData("JSON nested too deeply")
+    return value
 
 
 def number(value: float) -> str:
@@ -105,9 +110,22 @@ def _positive_number(shortest: str) -> str:
 
 def _string(text: str) -> str:
     if text.isascii():
-        return json.dumps(text, ensure_ascii=False)
-    quoted = json.dumps(wtf8.join_pairs(text), ensure_ascii=False)
+        return _quote(text)
+    quoted = _quote(wtf8.join_pairs(text))
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _integer(digits: str) -> int | float:
