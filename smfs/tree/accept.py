@@ -13,6 +13,7 @@ from smfs.errors import (
     InvalidName,
     NameTaken,
     NoSuchName,
+    NotAccepted,
     OperationRefused,
     ServiceUnavailable,
     SmfsError,
@@ -23,6 +24,7 @@ from smfs.tree.context import Context
 from smfs.tree.node import Directory, File, Intent, Node, OpenFile, Times
 
 _LONGEST: Final = 4096
+_FIXED: Final = "a closing date cannot be changed: remove the sender and accept him anew"
 
 
 class AcceptDirectory(Directory):
@@ -74,13 +76,19 @@ class AcceptDirectory(Directory):
         if file is not None and file.pending:
             file.pending = False
         else:
-            await self._context.view.deny(name)
+            await self._deny(name)
         self._context.failures.made_good(f".accept/{name}")
         self._files.pop(name, None)
         if file is not None:
             file.removed = True
             self._context.inodes.drop_if_unused(file)
         self.times = Times.at(self._context.now())
+
+    async def _deny(self, name: str) -> None:
+        try:
+            await self._context.view.deny(name)
+        except NotAccepted:
+            raise NoSuchName(name) from None
 
     def _file(self, name: str) -> AcceptFile:
         if name not in self._files:
@@ -139,9 +147,7 @@ class AcceptFile(File):
     async def truncate(self, size: int, opened: OpenFile | None) -> None:
         """As `File` says; a date that is set stays (PROTOCOL.md section 7, openSubSpace)."""
         if size > len(self.content()) or (self.content() and not self.pending and size == 0):
-            raise OperationRefused(
-                "a closing date cannot be changed: remove the sender and accept him anew"
-            )
+            raise OperationRefused(_FIXED)
         self.buffer = bytearray(self.content()[:size])
 
     def write(self, offset: int, data: bytes) -> int:
@@ -185,11 +191,14 @@ class AcceptFile(File):
             await self._context.view.accept(self._node_id, expiry.parse_expiry(text, now=now))
             self.pending = False
             self._context.failures.made_good(f".accept/{self._node_id}")
-        elif text.strip() != expiry.format_expiry(self._closure_date()):
-            if expiry.parse_expiry(text, now=now) != self._closure_date():
-                raise OperationRefused(
-                    "a closing date cannot be changed: remove the sender and accept him anew"
-                )
+        elif not self._says_the_same(text, now):
+            raise OperationRefused(_FIXED)
+
+    def _says_the_same(self, text: str, now: datetime) -> bool:
+        closure_date = self._closure_date()
+        if text.strip() == expiry.format_expiry(closure_date):
+            return True
+        return expiry.parse_expiry(text, now=now) == closure_date
 
     async def released(self) -> None:
         """What was not sent yet goes now; a failure is listed, and tried again."""

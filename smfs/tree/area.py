@@ -99,8 +99,11 @@ class Area:
         return found
 
     def file(self, secret_id: str) -> Node:
-        """The node of a secret that is there: a new one when the open one shows an older version
-        (the kernel's pages belong to a node, so anything less would mix versions)."""
+        """The node of a secret that is there.
+
+        It is a new one when the open one shows an older version: the kernel's pages belong to a
+        node, so anything less would mix versions.
+        """
         version = self.store.listed().get(secret_id)
         if version is not None and version.one_time and isinstance(self.store, FromStore):
             return self._one_time_file(secret_id, version, self.store)

@@ -68,6 +68,6 @@ _OF_VERSION: Final[Mapping[str, Callable[[Version], str | None]]] = {
     "verified": _verified,
     "signed-at": _signed_at,
     "one-time": lambda version: "yes" if version.one_time else "no",
-    "source": lambda version: "live",
+    "source": lambda _version: "live",
     "age": _age,
 }

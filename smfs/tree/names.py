@@ -59,7 +59,7 @@ def decode_path(names: Sequence[str]) -> str:
 
 def is_directory_path(names: Sequence[str]) -> bool:
     """Whether a directory of this path could hold the file of some secret id."""
-    # The longest escape comes first: a piece that even this would have fitted into was cut too soon.
+    # The longest escape comes first: a piece that it would have fitted into was cut too soon.
     tail = _WHOLE + "%ED%A0%80" * 28 if names[-1].startswith(_PIECE) else "x"
     try:
         decode_path([*names, tail])
