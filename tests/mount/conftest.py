@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -22,6 +23,7 @@ PROGRAM = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
 """Seconds after which a program counts as hung."""
 
+SETPRIV = shutil.which("setpriv") or "setpriv"
 NOBODY = 65534
 ACCOUNTS = ["root", "ordinary"] if os.geteuid() == 0 else ["own"]
 
@@ -43,7 +45,7 @@ class Account:
         """
         if self.uid == os.geteuid():
             return []
-        command = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        command = [SETPRIV, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         if may_reach_all:
             command += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         return command
@@ -84,6 +86,10 @@ class Home:
         made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.path))
         os.chown(made, self.account.uid, self.account.gid)
         return made
+
+    def make_in(self, directory: Path) -> Path:
+        """A new directory in a mount."""
+        return Path(self.do("mktemp", "-d", "-p", directory).decode().strip())
 
     def run(
         self, *command: str | Path, stdin: bytes = b"", cwd: Path | None = None, **more: str
@@ -261,6 +267,18 @@ def home(account: Account) -> Iterator[Home]:
         assert "Traceback" not in made.logs()
     finally:
         made.clean_up()
+
+
+@pytest.fixture(scope="module")
+def service(home: Home) -> str:
+    """The address of a service of its own, which `smfs serve` runs."""
+    database = home.make("service") / "service.db"
+    process = home.start("serve", "--listen", "127.0.0.1:0", "--db", database)
+    assert process.stdout is not None
+    listening = process.stdout.readline().decode()
+    found = re.search(r"http://[0-9.:]+", listening)
+    assert found is not None, listening
+    return found[0]
 
 
 @pytest.fixture(scope="module")
