@@ -12,7 +12,6 @@ BLOCK_SIZE: Final = 4096
 """The preferred size of reads and writes, in bytes (st_blksize)."""
 
 _SECTOR: Final = 512
-_NANOSECONDS: Final = 1_000_000_000
 _LONGEST_NAME: Final = 255
 # A service tells no capacity. Programs that look whether there is room (`df`, installers) shall
 # find some: a terabyte and a thousand million files, all free.
@@ -41,20 +40,10 @@ def entry(attributes: Attributes, *, user: int, group: int) -> pyfuse3.EntryAttr
     shown.st_size = attributes.size
     shown.st_blksize = BLOCK_SIZE
     shown.st_blocks = -(-attributes.size // _SECTOR)
-    shown.st_atime_ns = nanoseconds(attributes.times.accessed)
-    shown.st_mtime_ns = nanoseconds(attributes.times.modified)
-    shown.st_ctime_ns = nanoseconds(attributes.times.changed)
+    shown.st_atime_ns = attributes.times.accessed
+    shown.st_mtime_ns = attributes.times.modified
+    shown.st_ctime_ns = attributes.times.changed
     return shown
-
-
-def nanoseconds(seconds: float) -> int:
-    """A moment in seconds as whole nanoseconds, to the microsecond that a float can hold."""
-    return round(seconds * 1_000_000) * 1000
-
-
-def seconds(nanoseconds: int) -> float:
-    """A moment in nanoseconds as seconds."""
-    return nanoseconds / _NANOSECONDS
 
 
 def capacity() -> pyfuse3.StatvfsData:

@@ -187,8 +187,8 @@ class MountOperations(pyfuse3.Operations):
         shown = await self._tree.set_attributes(
             inode,
             size=attr.st_size if fields.update_size else None,
-            accessed=attributes.seconds(attr.st_atime_ns) if fields.update_atime else None,
-            modified=attributes.seconds(attr.st_mtime_ns) if fields.update_mtime else None,
+            accessed=attr.st_atime_ns if fields.update_atime else None,
+            modified=attr.st_mtime_ns if fields.update_mtime else None,
             opened=None if fh is None else self._files[fh],
         )
         return self._entry(shown)

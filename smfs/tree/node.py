@@ -16,16 +16,17 @@ ROOT_INODE: Final = 1
 
 @dataclass(frozen=True)
 class Times:
-    """When a node was read and changed, in seconds since 1970."""
+    """When a node was read and changed, in nanoseconds since 1970 (utimensat(2))."""
 
-    accessed: float
-    modified: float
-    changed: float
+    accessed: int
+    modified: int
+    changed: int
 
     @classmethod
     def at(cls, moment: float) -> Times:
-        """All three at one moment."""
-        return cls(moment, moment, moment)
+        """All three at one moment, in seconds since 1970, to the microsecond."""
+        nanoseconds = round(moment * 1_000_000) * 1000
+        return cls(nanoseconds, nanoseconds, nanoseconds)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Attributes:
         mode: type and permission bits (stat(2)).
         size: in bytes.
         links: 1 for a file, 2 for a directory.
-        times: seconds since 1970.
+        times: when it was read and changed.
     """
 
     inode: int

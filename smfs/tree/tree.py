@@ -127,11 +127,11 @@ class Tree:
         inode: int,
         *,
         size: int | None = None,
-        accessed: float | None = None,
-        modified: float | None = None,
+        accessed: int | None = None,
+        modified: int | None = None,
         opened: OpenFile | None = None,
     ) -> Attributes:
-        """Sets the size (bytes; through `opened`, if given) and the times (seconds since 1970)."""
+        """Sets the size (bytes; through `opened`, if given) and the times (ns since 1970)."""
         node = self.inodes.get(inode)
         if size is not None:
             if not isinstance(node, File):
@@ -143,7 +143,7 @@ class Tree:
                 Times(
                     old.accessed if accessed is None else accessed,
                     old.modified if modified is None else modified,
-                    self._now(),
+                    Times.at(self._now()).changed,
                 )
             )
         return node.attributes()

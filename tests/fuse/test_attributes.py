@@ -15,24 +15,22 @@ from smfs.tree.node import Attributes, Intent, Times
 def test_every_field_reaches_the_kernel() -> None:
     """And the kernel is to keep nothing, since a service can change it at any time."""
     mode = stat.S_IFREG | 0o600
-    node = Attributes(7, mode, 1025, 1, Times(accessed=1.5, modified=2.25, changed=3.000001))
+    node = Attributes(7, mode, 1025, 1, Times(accessed=15, modified=225, changed=3_000_001))
 
     shown = attributes.entry(node, user=1000, group=100)
 
     assert (shown.st_ino, shown.st_mode, shown.st_nlink, shown.st_size) == (7, mode, 1, 1025)
     assert (shown.st_uid, shown.st_gid) == (1000, 100)
     assert shown.st_blocks == 3
-    assert shown.st_atime_ns == 1_500_000_000
-    assert shown.st_mtime_ns == 2_250_000_000
-    assert shown.st_ctime_ns == 3_000_001_000
+    assert shown.st_atime_ns == 15
+    assert shown.st_mtime_ns == 225
+    assert shown.st_ctime_ns == 3_000_001
     assert (shown.entry_timeout, shown.attr_timeout, shown.generation) == (0, 0, 0)
 
 
-def test_times_survive_to_the_microsecond() -> None:
-    """What `utimens` sets, `stat` shows."""
-    moment = 1_795_500_000_123_457_000
-
-    assert attributes.nanoseconds(attributes.seconds(moment)) == moment
+def test_a_moment_in_seconds_is_kept_to_the_microsecond() -> None:
+    """A float holds no more of today's dates."""
+    assert Times.at(1_795_500_000.123457).modified == 1_795_500_000_123_457_000
 
 
 def test_there_is_room_and_the_longest_name_is_known() -> None:
