@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol, TypeAlias
 
+from smfs.crypto import wtf8
 from smfs.crypto.identity import Identity
 from smfs.errors import InvalidInput, InvalidKey
 
@@ -73,10 +74,10 @@ def identity_of(secret_key: Hex | None, public_key: Hex | None) -> Identity:
 
 
 def secret_id_of(secret_id: str) -> str:
-    """The secret id as it was given; InvalidInput when it is no text."""
+    """The secret id in the one form that it travels in; InvalidInput when it is no text."""
     if not isinstance(secret_id, str):
         raise InvalidInput(f"a secret id is text, not {type(secret_id).__name__}")
-    return secret_id
+    return wtf8.join_pairs(secret_id)
 
 
 def content_of(secret: str | bytes) -> bytes:

@@ -26,14 +26,17 @@ def embedded_transport(asgi_app: AsgiApp) -> httpx.AsyncBaseTransport:
     Args:
         asgi_app: the application.
     """
-    return _EmbeddedTransport(asgi_app)
+    return EmbeddedTransport(asgi_app)
 
 
-class _EmbeddedTransport(httpx.AsyncBaseTransport):
+class EmbeddedTransport(httpx.AsyncBaseTransport):
+    """As `embedded_transport` makes it."""
+
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The application's answer; an httpx error when it fails or takes too long."""
         exchange = _Exchange(await request.aread())
         timeout = request.extensions.get("timeout", {}).get("read")
         with anyio.move_on_after(timeout) as scope:

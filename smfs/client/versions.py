@@ -1,9 +1,10 @@
-"""What a view knows of secrets: never their content, but for the one `Reading` that was asked for."""
+"""What a view knows of secrets: never their content, but for the `Reading` asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from smfs.crypto.box import Box
 from smfs.errors import SmfsError
@@ -21,6 +22,10 @@ class RequireSignatures:
 
     own: bool = False
     shared: bool = False
+
+
+UNSIGNED_IS_READ: Final = RequireSignatures()
+"""The library's default: what the original client wrote is read, and marked as unsigned."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""Taking a one-time secret so that it arrives exactly once, whatever gets lost on the way."""
+
+from __future__ import annotations
+
+from smfs.client.envelopes import Envelopes, Stored
+from smfs.client.listing import Listing
+from smfs.client.locks import KeyedLocks
+from smfs.client.retries import Delivery
+from smfs.client.versions import Reading, Version
+from smfs.errors import SecretNotFound, ServiceError
+
+_Key = tuple[str, str]
+
+
+class Consuming:
+    """Takes one-time secrets.
+
+    The ciphertext is fetched before the secret is consumed. If the answer to the consuming itself
+    is lost, what was fetched is what was consumed; it is kept, sealed, until it was handed out.
+
+    Args:
+        envelopes: the secrets of the node.
+        listing: tells what is there.
+    """
+
+    def __init__(self, envelopes: Envelopes, listing: Listing) -> None:
+        self._envelopes = envelopes
+        self._listing = listing
+        self._locks = KeyedLocks()
+        self._undecided: dict[_Key, tuple[Stored, Version]] = {}
+
+    async def consume(self, node_id: str, secret_id: str) -> Reading:
+        """As `View.consume`."""
+        key = node_id, secret_id
+        async with self._locks.hold(key):
+            try:
+                stored, version = await self._listing.fetch_from(node_id, secret_id)
+            except ServiceError:
+                # Gone; but perhaps by an earlier try of ours whose answer never came.
+                if key not in self._undecided:
+                    raise
+                stored, version = self._undecided.pop(key)
+                self._listing.drop_from(node_id, secret_id)
+                return Reading(version, stored.content())
+            stored.content()
+            return await self._take(key, stored, version)
+
+    async def _take(self, key: _Key, listed: Stored, version: Version) -> Reading:
+        delivery = Delivery()
+        self._undecided[key] = listed, version
+        try:
+            taken = await self._envelopes.take(*key, delivery)
+        except SecretNotFound:
+            del self._undecided[key]
+            self._listing.drop_from(*key)
+            if not delivery.lost:
+                raise
+            return Reading(version, listed.content())
+        except ServiceError:
+            if not delivery.lost:
+                del self._undecided[key]
+            raise
+        del self._undecided[key]
+        if taken.token != listed.token:
+            # Replaced between the two requests: what was handed out is what counts.
+            listed = self._envelopes.judged(self._envelopes.from_address(*key), taken)
+        if version.one_time:
+            self._listing.drop_from(*key)
+        return Reading(version, listed.content())

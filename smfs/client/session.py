@@ -1,0 +1,209 @@
+"""One node at one service: signed requests, and the opening of its secret space."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, Generic, TypeVar
+
+import anyio
+
+from smfs.client.answers import Answer
+from smfs.client.connection import Connection
+from smfs.client.nonces import Nonces
+from smfs.client.retries import Delivery
+from smfs.client.spaces import read_space
+from smfs.crypto.identity import Identity
+from smfs.errors import (
+    ClosureDateFixed,
+    InvalidAuthCode,
+    ReplayRefused,
+    ServiceError,
+    SpaceNotFound,
+)
+from smfs.protocol import canonical, signing
+from smfs.protocol.requests import (
+    AUTH_CODE_OPEN_SPACE,
+    DeleteSecretSpace,
+    GetNodeId,
+    GetSecretSpace,
+    OpenSecretSpace,
+    Request,
+    SignedRequest,
+)
+
+T = TypeVar("T")
+
+_NEED_NO_SPACE: Final = (OpenSecretSpace, DeleteSecretSpace)
+
+
+class Repeatable(Generic[T]):
+    """Something to await, as often as one likes."""
+
+    def __init__(self, start: Callable[[], Awaitable[T]]) -> None:
+        self._start = start
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._start().__await__()
+
+
+class Session:
+    """What signs a node's requests and sends them.
+
+    Args:
+        identity: whose requests they are.
+        connection: where they go.
+        closure_date: until when a space that this session opens shall be there; ms since 1970.
+        auth_code: opens the space before the first request; None: it is taken to be there, and
+            opened by the default code when it turns out not to be.
+
+    Attributes:
+        identity, connection, closure_date: as above.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        connection: Connection,
+        *,
+        closure_date: float | None,
+        auth_code: str | None,
+    ) -> None:
+        self.identity = identity
+        self.connection = connection
+        self.closure_date = closure_date
+        self._auth_code = auth_code
+        self._opens_late = auth_code is None
+        self._opening = anyio.Lock()
+        self._failure: ServiceError | None = None
+        self._nonces = Nonces()
+
+    async def ready(self) -> None:
+        """Waits until the space is open, opening it where that is due.
+
+        A refusal is final: every later call raises the same (PROTOCOL.md section 15). A service
+        that cannot be reached is asked again by the next call.
+
+        Raises:
+            ServiceError: the refusal.
+            ServiceUnavailable: when the service cannot be reached.
+        """
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._auth_code is None:
+            return
+        async with self._opening:
+            await self._open_once()
+
+    async def _open_once(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._auth_code is None:
+            return
+        try:
+            await self._open(self.connection, self._auth_code)
+        except ServiceError as error:
+            self._failure = error
+            raise
+        self._auth_code = None
+
+    async def call(
+        self,
+        request_type: type[SignedRequest],
+        delivery: Delivery | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Makes a signed request of this node.
+
+        Args:
+            request_type: a row of the route table.
+            delivery: as `Connection.post` takes it.
+            **fields: what the request has besides who, when and signature.
+
+        Raises:
+            ServiceError, ServiceUnavailable: as `Connection.post`.
+        """
+        await self.ready()
+        delivery = delivery or Delivery()
+        try:
+            return await self._signed(self.connection, request_type, delivery, fields)
+        except SpaceNotFound as missing:
+            is_own = missing.subject == self.identity.node_id
+            if not is_own or not self._opens_late or request_type in _NEED_NO_SPACE:
+                raise
+        async with self._opening:
+            await self._open(self.connection, AUTH_CODE_OPEN_SPACE)
+        return await self._signed(self.connection, request_type, delivery, fields)
+
+    async def server_answer(self, auth_code: str) -> Answer:
+        """The service's answer to getNodeId, which needs no signature."""
+        request = GetNodeId(auth_code=auth_code)
+        return await self.connection.post(lambda: _wire(request))
+
+    async def move(self, connection: Connection, auth_code: str) -> None:
+        """Opens the space at another service and stays there; on failure nothing changes."""
+        async with self._opening:
+            await self._open(connection, auth_code)
+            self.connection = connection
+            self._auth_code = self._failure = None
+            self._opens_late = False
+
+    async def erase(self) -> None:
+        """Deletes the space; it is not opened again by itself."""
+        await self.call(DeleteSecretSpace)
+        self._opens_late = False
+
+    async def _open(self, connection: Connection, auth_code: str) -> None:
+        try:
+            await self._signed(
+                connection,
+                OpenSecretSpace,
+                Delivery(),
+                {"auth_code": auth_code, "closure_date": self.closure_date},
+            )
+        except InvalidAuthCode:
+            # The code may have been used up by an attempt, now or before a restart, whose answer
+            # was lost: then the space is there.
+            if auth_code == AUTH_CODE_OPEN_SPACE or not await self._is_open(connection):
+                raise
+
+    async def _is_open(self, connection: Connection) -> bool:
+        try:
+            answer = await self._signed(connection, GetSecretSpace, Delivery(), {})
+        except SpaceNotFound:
+            return False
+        space = await read_space(self.identity, answer.value)
+        if self.closure_date is not None and space.closure_date != self.closure_date:
+            raise ClosureDateFixed("the space is open, with another closure date")
+        return True
+
+    async def _signed(
+        self,
+        connection: Connection,
+        request_type: type[SignedRequest],
+        delivery: Delivery,
+        fields: dict[str, Any],
+    ) -> Answer:
+        def compose() -> tuple[str, bytes]:
+            return _wire(self._sign(connection, request_type, fields))
+
+        secret_id = fields.get("secret_id", "")
+        try:
+            return await connection.post(compose, delivery, secret_id=secret_id)
+        except ReplayRefused:
+            self._nonces.jump()
+            raise
+
+    def _sign(
+        self, connection: Connection, request_type: type[SignedRequest], fields: dict[str, Any]
+    ) -> SignedRequest:
+        who_and_when: dict[str, Any] = {
+            "public_key": self.identity.node_id,
+            "timestamp": connection.clock.frame(),
+            "signature": signing.UNSIGNED,
+            "nonce": self._nonces.take(),
+        }
+        return signing.sign(self.identity, request_type(**fields, **who_and_when))
+
+
+def _wire(request: Request) -> tuple[str, bytes]:
+    return request.path(), canonical.encode(request.to_wire()).encode()

@@ -1,0 +1,179 @@
+"""What makes the content of an envelope credible: signatures, and that time only moves forward.
+
+The rules are those of the design, section 3; they are kept in memory for as long as the client.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from smfs.client.versions import RequireSignatures
+from smfs.crypto.envelope import Address
+from smfs.errors import RolledBack, SmfsError, UnsignedSecret
+
+ROLLBACK_MS: Final = 10 * 60 * 1000
+"""How much older than the newest one seen an envelope may be: the clocks of writers differ."""
+
+RESERVED: Final = ".smfs"
+"""The software's own secret ids: this one and all below."""
+
+_REMEMBERED: Final = 256  # superseded envelopes of one address that carry no time
+
+
+def is_reserved(secret_id: str) -> bool:
+    """Whether the software keeps a secret id for itself (the design, 2.1 rule 8)."""
+    return secret_id == RESERVED or secret_id.startswith(f"{RESERVED}/")
+
+
+@dataclass
+class _Trail:
+    """What was seen under one address.
+
+    Attributes:
+        changed: the history's count when the current envelope was first seen.
+        current: the token of the newest envelope; None after a deletion.
+        signed_at: its signing time, ms since 1970; None when it is unsigned.
+        highest: the highest signing time ever seen here.
+        given: the highest signing time given to an envelope of ours, which may never have arrived.
+        superseded: the tokens that were current before, with their signing times.
+    """
+
+    changed: int = 0
+    current: str | None = None
+    signed_at: int | None = None
+    highest: int | None = None
+    given: int = 0
+    superseded: dict[str, int | None] = field(default_factory=dict)
+
+
+class History:
+    """The envelopes that one client has seen, by their tokens; never their content."""
+
+    def __init__(self) -> None:
+        self._trails: dict[Address, _Trail] = {}
+        self._signing: set[str] = set()
+        self._count = 0
+
+    def mark(self) -> int:
+        """A moment: take it before asking the service, give it to `overtaken` afterwards."""
+        return self._count
+
+    def overtaken(self, address: Address, token: str | None, mark: int) -> bool:
+        """Whether an answer that was asked for at `mark` may be older than what is known now."""
+        trail = self._trails.get(address)
+        return trail is not None and trail.changed > mark and trail.current != token
+
+    def changed_since(self, address: Address, mark: int) -> bool:
+        """Whether anything new was seen or done at this address after `mark`."""
+        trail = self._trails.get(address)
+        return trail is not None and trail.changed > mark
+
+    def current(self, address: Address) -> str | None:
+        """The token of the newest envelope known here; None when there is none."""
+        trail = self._trails.get(address)
+        return None if trail is None else trail.current
+
+    def tick(self) -> int:
+        """A new moment, for changes that concern no single secret."""
+        self._count += 1
+        return self._count
+
+    def next_time(self, address: Address, now: int) -> int:
+        """The signing time for a new envelope: now, but after every earlier one here."""
+        trail = self._trails.setdefault(address, _Trail())
+        trail.given = max(now, trail.given + 1, (trail.highest or 0) + 1)
+        return trail.given
+
+    def written(self, address: Address, token: str, signed_at: int) -> None:
+        """The service has taken an envelope of ours."""
+        self._advance(address, token, signed_at)
+
+    def deleted(self, address: Address) -> None:
+        """The service has deleted what was here; it must not come back."""
+        self._advance(address, None, None)
+
+    def judge(
+        self, require: RequireSignatures, address: Address, token: str, signed_at: int | None
+    ) -> SmfsError | None:
+        """Why an envelope whose signature fits, or that has none, is refused; None when it is not.
+
+        An envelope that is not refused is the current one from now on.
+
+        Args:
+            require: where unsigned content is refused.
+            address: where it lies.
+            token: its identity.
+            signed_at: ms since 1970; None when it is unsigned.
+        """
+        problem = (
+            self._unsigned(require, address)
+            if signed_at is None
+            else self._older(address, token, signed_at)
+        )
+        trail = self._trails.get(address)
+        if problem is None and trail is not None and token in trail.superseded:
+            problem = RolledBack(
+                f"{address.secret_id!r} came back as it was before it was replaced"
+            )
+        if problem is None and (trail is None or trail.current != token):
+            self._advance(address, token, signed_at)
+        return problem
+
+    def _unsigned(self, require: RequireSignatures, address: Address) -> UnsignedSecret | None:
+        if is_reserved(address.secret_id):
+            return UnsignedSecret("below .smfs nothing unsigned is read")
+        if self._was_signed(address):
+            return UnsignedSecret(
+                f"{address.secret_id!r} is unsigned, though its writer was seen to sign before"
+            )
+        if address.kind == "own" and require.own:
+            return UnsignedSecret(
+                f"{address.secret_id!r} is unsigned, so anybody may have written it; "
+                "--allow-unsigned (RequireSignatures(own=False)) reads it all the same"
+            )
+        if address.kind == "shared" and require.shared:
+            return UnsignedSecret(
+                f"{address.secret_id!r} is unsigned, so anybody may have written it; "
+                "RequireSignatures(shared=False) reads it all the same"
+            )
+        return None
+
+    def _was_signed(self, address: Address) -> bool:
+        # Own secrets may have been written by another program with the same key, so a signature
+        # on one says nothing of the others.
+        if address.kind == "own":
+            trail = self._trails.get(address)
+            return trail is not None and trail.highest is not None
+        return address.sender in self._signing
+
+    def _older(self, address: Address, token: str, signed_at: int) -> RolledBack | None:
+        trail = self._trails.get(address)
+        if trail is None or trail.highest is None or token == trail.current:
+            return None
+        if signed_at >= trail.highest - ROLLBACK_MS:
+            return None
+        return RolledBack(f"{address.secret_id!r} is much older than what was seen here before")
+
+    def _advance(self, address: Address, token: str | None, signed_at: int | None) -> None:
+        trail = self._trails.setdefault(address, _Trail())
+        if trail.current is not None and trail.current != token:
+            trail.superseded[trail.current] = trail.signed_at
+        trail.changed, trail.current, trail.signed_at = self.tick(), token, signed_at
+        if signed_at is not None:
+            trail.highest = max(signed_at, trail.highest or 0)
+            self._signing.add(address.sender)
+        _prune(trail)
+
+
+def _prune(trail: _Trail) -> None:
+    """Forgets what `_older` refuses anyway, and the eldest of too many."""
+    oldest = (trail.highest or 0) - ROLLBACK_MS
+    kept = {
+        token: signed_at
+        for token, signed_at in trail.superseded.items()
+        if signed_at is None or signed_at >= oldest
+    }
+    for token in list(kept)[: max(0, len(kept) - _REMEMBERED)]:
+        del kept[token]
+    trail.superseded = kept
