@@ -107,8 +107,10 @@ def test_grep_and_find(home: Home, folder: Path) -> None:
 def test_mmap(home: Home, folder: Path) -> None:
     """A file can be mapped for reading."""
     home.do("tee", folder / "f", stdin=b"mapped content")
-    script = (
-        "import mmap; print(mmap.mmap(open('f').fileno(), 0, prot=mmap.PROT_READ)[:6].decode())"
-    )
+    script = """
+import mmap
+with open("f", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+    print(mapped[:6].decode())
+"""
 
     assert home.do("python3", "-c", script, cwd=folder) == b"mapped\n"
