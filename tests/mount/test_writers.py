@@ -264,4 +264,4 @@ def test_what_is_removed_while_open_can_still_be_read(home: Home, folder: Path) 
 
 
 def _seconds(home: Home, path: Path) -> float:
-    return float(home.do("stat", "-c", "%.6Y", path))
+    return float(home.do("stat", "-c", "%.9Y", path))
