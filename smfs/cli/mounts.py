@@ -1,0 +1,105 @@
+"""`smfs mount` and `smfs umount`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from smfs.cli.commands import command
+from smfs.cli.options import (
+    allow_unsigned_option,
+    connection_options,
+    current_settings,
+    flags_of,
+)
+from smfs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smfs.config import Settings
+
+_DIRECTORY = click.Path(path_type=Path)
+
+
+@command(
+    "mount",
+    examples=(
+        "smfs mount ~/secrets",
+        "smfs mount --profile work --service https://secrets.example.org ~/work-secrets",
+        "smfs mount --foreground ~/secrets",
+    ),
+)
+@click.argument("directory", metavar="DIR", type=_DIRECTORY)
+@click.option("-f", "--foreground", is_flag=True, help="Stay until it is unmounted.")
+@click.option("--allow-other", is_flag=True, help="Let other users of this machine in, too.")
+@click.option("--ready-fd", type=int, hidden=True)
+@connection_options
+@allow_unsigned_option
+def mount_command(
+    directory: Path, *, foreground: bool, allow_other: bool, ready_fd: int | None
+) -> None:
+    """Mount the secrets at DIR, an empty directory, which is made if it is missing.
+
+    Returns once the mount can be used, and leaves it in the background; `smfs umount DIR` ends
+    it. A profile that does not exist yet is made. What a crashed mount left at DIR is cleared
+    away.
+    """
+    settings = current_settings()
+    if ready_fd is not None:
+        from smfs.cli.background import serve_for_parent
+
+        serve_for_parent(settings, directory, allow_other=allow_other, ready_fd=ready_fd)
+        return
+    _make_missing_profile(settings)
+    if foreground:
+        from smfs.cli.foreground import serve_mount
+        from smfs.cli.logs import log_to
+
+        log_to(None)
+        serve_mount(settings, directory, allow_other=allow_other, on_ready=None)
+        return
+    from smfs.cli.background import start_in_background
+
+    start_in_background(
+        settings,
+        flags_of(click.get_current_context()),
+        directory,
+        allow_other=allow_other,
+    )
+
+
+def _make_missing_profile(settings: Settings) -> None:
+    from smfs.cli.profiles import make_profile
+
+    if settings.key_file.exists():
+        return
+    service = flags_of(click.get_current_context()).service
+    try:
+        identity = make_profile(settings, service=service)
+    except ConfigError:
+        if settings.key_file.exists():
+            return  # another mount was quicker
+        raise
+    where = f", which uses {service} from now on" if service else ""
+    click.echo(f"made the profile {settings.profile}{where}", err=True)
+    click.echo(f"your node id is {identity.node_id}", err=True)
+
+
+@command(
+    "umount",
+    examples=("smfs umount ~/secrets", "smfs umount --lazy ~/secrets"),
+)
+@click.argument("directory", metavar="DIR", type=_DIRECTORY)
+@click.option("--lazy", is_flag=True, help="Although programs still use it.")
+def umount_command(directory: Path, *, lazy: bool) -> None:
+    """Unmount DIR, and wait until its process has uploaded what was unsent and ended."""
+    from smfs.cli.mounted import process_of, wait_for_end
+    from smfs.fuse.mountpoints import unmount
+
+    process = process_of(directory)
+    unmount(directory, lazy=lazy)
+    if process is not None and not wait_for_end(process):
+        click.echo("smfs: unmounted; its process still finishes open files", err=True)
+        sys.exit(0)

@@ -1,0 +1,125 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from smfs.config import Flags, Settings, load_settings
+
+if TYPE_CHECKING:
+    from smfs.errors import SmfsError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_KEY: Final = "smfs.flags"
+
+
+def flags_of(context: click.Context) -> Flags:
+    """What `--profile`, `--service` and `--allow-unsigned` named, before or behind the command."""
+    found: Flags = context.meta.setdefault(_KEY, Flags())
+    return found
+
+
+def current_settings() -> Settings:
+    """The settings of the command that runs; ConfigError as `load_settings` raises it."""
+    return load_settings(flags_of(click.get_current_context()))
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        name = parameter.name or ""
+        context.meta[_KEY] = replace(flags_of(context), **{name: value})
+
+
+def profile_option(command: _Command) -> _Command:
+    """`--profile NAME`."""
+    return click.option(
+        "--profile",
+        metavar="NAME",
+        expose_value=False,
+        callback=_remember,
+        help="The identity to use; 'default' if none is named.",
+    )(command)
+
+
+def service_option(command: _Command) -> _Command:
+    """`--service URL`."""
+    return click.option(
+        "--service",
+        metavar="URL",
+        expose_value=False,
+        callback=_remember,
+        help="The service to use; 'embedded', the default, is the one on this machine.",
+    )(command)
+
+
+def connection_options(command: _Command) -> _Command:
+    """`--profile NAME` and `--service URL`."""
+    return profile_option(service_option(command))
+
+
+def allow_unsigned_option(command: _Command) -> _Command:
+    """`--allow-unsigned`."""
+    return click.option(
+        "--allow-unsigned/--require-signed",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Read own secrets although nobody signed them, as the original client writes them.",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+class _Text("click.ParamType[str]"):
+    """Any text as WTF-8, in which a secret id is kept: shells pass bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from smfs.crypto import wtf8
+        from smfs.errors import MalformedData
+
+        try:
+            text = wtf8.decode(os.fsencode(value))
+        except MalformedData:
+            self.fail("it is no UTF-8", param, ctx)
+        return self.checked(text, param, ctx)
+
+    def checked(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not text:
+            self.fail("it is empty", param, ctx)
+        if text == ".smfs" or text.startswith(".smfs/"):
+            self.fail("`.smfs` and all below are smfs's own", param, ctx)
+        return text
+
+
+class _Node("click.ParamType[str]"):
+    """A node id."""
+
+    name = "node"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from smfs.crypto.identity import is_node_id
+
+        text = str(value).lower().removeprefix("0x")
+        if not is_node_id(text):
+            self.fail("a node id has 64 hex digits (`smfs id` prints one's own)", param, ctx)
+        return text
+
+
+SECRET_ID: Final = _Text()
+NODE_ID: Final = _Node()
+
+
+def usage_error(error: SmfsError) -> click.UsageError:
+    """An error of a value as click tells the errors of options."""
+    return click.UsageError(str(error))

@@ -1,0 +1,145 @@
+"""`smfs init` and `smfs id`: identities."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from smfs.cli.commands import command
+from smfs.cli.options import (
+    connection_options,
+    current_settings,
+    flags_of,
+    json_option,
+    profile_option,
+)
+from smfs.cli.output import print_json
+from smfs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smfs.config import Settings
+    from smfs.crypto.identity import Identity
+
+
+def make_profile(settings: Settings, *, service: str | None) -> Identity:
+    """Makes the identity of a profile that has none, and its part of the configuration file.
+
+    Args:
+        settings: those of the profile.
+        service: what the configuration shall name as its service; None leaves that open.
+
+    Raises:
+        ConfigError: when there is one already, or a file cannot be written.
+        InvalidInput: when `service` is no address.
+    """
+    from smfs.crypto.identity import Identity
+    from smfs.crypto.keyfile import load_key, save_key
+
+    if settings.key_file.exists():
+        node_id = load_key(settings.key_file).node_id
+        raise ConfigError(f"the profile {settings.profile} exists already: node {node_id}")
+    _check_service(service)
+    # The key comes last: a profile that has one is complete.
+    _write_section(settings, service)
+    identity = Identity.generate()
+    save_key(settings.key_file, identity)
+    return identity
+
+
+def _check_service(service: str | None) -> None:
+    from smfs.config import EMBEDDED
+
+    if service is not None and service != EMBEDDED:
+        from smfs.client.addresses import normalise_url
+
+        normalise_url(service)
+
+
+def _write_section(settings: Settings, service: str | None) -> None:
+    import tomlkit
+
+    path = Path(os.path.realpath(settings.directories.config_file))
+    try:
+        document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+        profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
+        section = profiles.setdefault(settings.profile, tomlkit.table())
+        if service is not None:
+            section["service"] = service
+        section.setdefault("allow_unsigned", False)
+        _replace(path, tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@command(
+    "init",
+    examples=(
+        "smfs init",
+        "smfs init --profile work --service https://secrets.example.org",
+    ),
+)
+@connection_options
+@json_option
+def init_command(*, as_json: bool) -> None:
+    """Make an identity: a secret key of mode 0600 and a profile that uses it.
+
+    The node id is printed; others need it to share with you. With --service, the profile uses
+    that service from now on.
+    """
+    settings = current_settings()
+    service = flags_of(click.get_current_context()).service
+    identity = make_profile(settings, service=service)
+    if as_json:
+        print_json(_described(settings, identity))
+        return
+    click.echo(f"made the profile {settings.profile}", err=True)
+    click.echo(identity.node_id)
+
+
+@command(
+    "id",
+    examples=(
+        "smfs id",
+        'smfs accept "$(smfs --profile alice id)" --profile bob',
+    ),
+)
+@profile_option
+@json_option
+def id_command(*, as_json: bool) -> None:
+    """Print the node id: what others need to share with you, or to accept what you share."""
+    from smfs.crypto.keyfile import load_key
+
+    settings = current_settings()
+    identity = load_key(settings.key_file)
+    if as_json:
+        print_json(_described(settings, identity))
+    else:
+        click.echo(identity.node_id)
+
+
+def _described(settings: Settings, identity: Identity) -> dict[str, str]:
+    return {
+        "profile": settings.profile,
+        "nodeId": identity.node_id,
+        "keyFile": str(settings.key_file),
+    }

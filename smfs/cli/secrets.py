@@ -1,0 +1,102 @@
+"""`smfs get`, `smfs set` and `smfs rm`: secrets without a mount."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from smfs.cli.commands import command
+from smfs.cli.options import (
+    NODE_ID,
+    SECRET_ID,
+    allow_unsigned_option,
+    connection_options,
+    current_settings,
+)
+from smfs.cli.output import read_content, write_content
+from smfs.cli.session import run_with_view
+
+if TYPE_CHECKING:
+    from smfs.client.versions import Reading
+    from smfs.client.view import View
+
+
+@command(
+    "get",
+    examples=(
+        "smfs get db-password",
+        "smfs get --from NODE deploy-key > key",
+    ),
+)
+@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@click.option("--from", "sender", metavar="NODE", type=NODE_ID, help="One that NODE shared.")
+@connection_options
+@allow_unsigned_option
+def get_command(secret_id: str, sender: str | None) -> None:
+    """Print a secret, byte for byte as it was stored.
+
+    A one-time secret is gone afterwards.
+    """
+
+    async def read(view: View) -> bytes:
+        if sender is None:
+            return (await view.read_own(secret_id)).content
+        return (await _read_shared(view, sender, secret_id)).content
+
+    write_content(run_with_view(current_settings(), read))
+
+
+async def _read_shared(view: View, sender: str, secret_id: str) -> Reading:
+    from smfs.errors import NotAccepted, SecretNotFound
+
+    await view.refresh(0)
+    found = view.senders().get(sender)
+    if found is None:
+        raise NotAccepted(sender)
+    version = found.secrets.get(secret_id)
+    if version is None:
+        raise SecretNotFound(secret_id)
+    if version.one_time:
+        return await view.consume(sender, secret_id)
+    return await view.read_from(sender, secret_id)
+
+
+@command(
+    "set",
+    examples=(
+        "smfs set db-password",
+        'printf %s "$TOKEN" | smfs set token',
+        "smfs set tls/key < key.pem",
+    ),
+)
+@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@connection_options
+def set_command(secret_id: str) -> None:
+    """Store what comes on standard input, byte for byte; on a terminal, ask for it.
+
+    A secret is never an argument: others could read it there, and shells keep it. Note that
+    `echo` adds a line end, which is stored with the rest.
+    """
+    content = read_content()
+
+    async def write(view: View) -> None:
+        await view.write_own(secret_id, content)
+
+    run_with_view(current_settings(), write)
+
+
+@command(
+    "rm",
+    examples=("smfs rm db-password",),
+)
+@click.argument("secret_ids", metavar="ID...", type=SECRET_ID, nargs=-1, required=True)
+@connection_options
+def rm_command(secret_ids: tuple[str, ...]) -> None:
+    """Delete own secrets."""
+
+    async def remove(view: View) -> None:
+        for secret_id in secret_ids:
+            await view.delete_own(secret_id)
+
+    run_with_view(current_settings(), remove)

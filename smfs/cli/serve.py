@@ -1,0 +1,138 @@
+"""`smfs serve`: the service for many clients, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from smfs.cli.commands import command
+from smfs.cli.options import current_settings
+from smfs.errors import ConfigError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from smfs.service import Service
+
+_GRACE: Final = 10  # seconds for the requests that are under way when a signal comes
+_BACKLOG: Final = 2048
+
+
+class _Address(click.ParamType):
+    """`HOST:PORT`; a host of IPv6 in brackets."""
+
+    name = "address"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, _, port = value.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+            self.fail("it is not of the form HOST:PORT", param, ctx)
+        return host, int(port)
+
+
+@command(
+    "serve",
+    examples=(
+        "smfs serve --listen 127.0.0.1:6999 --db /var/lib/smfs/service.db",
+        "smfs serve --listen [::1]:6999",
+    ),
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    type=_Address(),
+    default="127.0.0.1:6999",
+    show_default=True,
+    help="Where to listen; port 0 takes a free one.",
+)
+@click.option(
+    "--db",
+    "database",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The database; without it, the one of the embedded service.",
+)
+@click.option(
+    "--allow-private-hooks",
+    is_flag=True,
+    help="Let notification hooks go to private and loopback addresses.",
+)
+@click.option(
+    "--max-content",
+    metavar="BYTES",
+    type=click.IntRange(min=1, max=256 * 1024 * 1024),
+    help="The largest content of a secret; 1 MiB if nothing is given.",
+)
+def serve_command(
+    *,
+    listen: tuple[str, int],
+    database: Path | None,
+    allow_private_hooks: bool,
+    max_content: int | None,
+) -> None:
+    """Serve many clients over HTTP, until SIGTERM or SIGINT.
+
+    Put a server that speaks TLS in front of it where it leaves this machine.
+    """
+    from smfs.cli.logs import log_to
+    from smfs.protocol.limits import DEFAULT_CONTENT_BYTES
+    from smfs.service import ServiceOptions, create_service
+
+    log_to(None)
+    options = ServiceOptions(
+        allow_private_hooks=allow_private_hooks,
+        max_content_bytes=max_content or DEFAULT_CONTENT_BYTES,
+    )
+    service = create_service(database or current_settings().directories.database, options=options)
+    with _listening(*listen) as listener:
+        asyncio.run(_serve(service, listener))
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+async def _serve(service: Service, listener: socket.socket) -> None:
+    # uvicorn raises the signal that ended it once more: that is to be the end of it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    async with service:
+        server = _server(service)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve([listener]))
+            click.echo(f"listening on {_url(listener)}")
+
+
+def _server(service: Service) -> uvicorn.Server:
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            service,
+            loop="asyncio",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,73 @@
+"""One identity at one service, for as long as a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from smfs.cli.logs import log_to
+
+if TYPE_CHECKING:
+    import httpx
+
+    from smfs.client.view import View
+    from smfs.config import Settings
+    from smfs.crypto.identity import Identity
+
+_Result = TypeVar("_Result")
+
+# The embedded service has no address; the client wants one all the same. The name is one that can
+# never be looked up (RFC 6761).
+_EMBEDDED_URL: Final = "http://embedded.invalid"
+
+
+def run_with_view(settings: Settings, work: Callable[[View], Awaitable[_Result]]) -> _Result:
+    """Runs `work` with the view of the profile's space, and returns what it returns.
+
+    Raises:
+        SmfsError: what `work` raises; ConfigError when the profile cannot be used.
+    """
+    log_to(settings.log_file)
+    import trio
+
+    from smfs.crypto.keyfile import load_key
+
+    identity = load_key(settings.key_file)
+
+    async def run() -> _Result:
+        async with open_view(settings, identity) as view:
+            return await work(view)
+
+    return trio.run(run)
+
+
+@asynccontextmanager
+async def open_view(settings: Settings, identity: Identity) -> AsyncIterator[View]:
+    """The view of an identity's space; the embedded service runs as long as it is open."""
+    from smfs.client.client import create_client
+    from smfs.client.versions import RequireSignatures
+    from smfs.client.view import View
+
+    async with (
+        _transport(settings) as transport,
+        create_client(
+            settings.service or _EMBEDDED_URL,
+            identity.secret_key_hex,
+            identity.node_id,
+            transport=transport,
+        ) as client,
+    ):
+        yield View(client, require_signatures=RequireSignatures(own=not settings.allow_unsigned))
+
+
+@asynccontextmanager
+async def _transport(settings: Settings) -> AsyncIterator[httpx.AsyncBaseTransport | None]:
+    if settings.service is not None:
+        yield None
+        return
+    from smfs.client.embedded import embedded_transport
+    from smfs.service import create_service
+
+    async with create_service(settings.directories.database) as service:
+        yield embedded_transport(service)

@@ -1,0 +1,103 @@
+"""`smfs share`, `unshare`, `accept` and `deny`: secrets between nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from smfs.cli.commands import command
+from smfs.cli.options import NODE_ID, SECRET_ID, connection_options, current_settings
+from smfs.cli.output import read_content
+from smfs.cli.session import run_with_view
+
+if TYPE_CHECKING:
+    from smfs.client.view import View
+
+
+@command(
+    "share",
+    examples=(
+        "smfs get db-password | smfs share NODE db-password",
+        "smfs share --once NODE pin",
+    ),
+)
+@click.argument("node", metavar="NODE", type=NODE_ID)
+@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@click.option("--once", is_flag=True, help="NODE can read it one time; then it is gone.")
+@connection_options
+def share_command(node: str, secret_id: str, *, once: bool) -> None:
+    """Share what comes on standard input with NODE; on a terminal, ask for it.
+
+    NODE must have accepted you before. Sharing under an ID again replaces what was there.
+    """
+    content = read_content()
+
+    async def share(view: View) -> None:
+        await view.share(node, secret_id, content, one_time=once)
+
+    run_with_view(current_settings(), share)
+
+
+@command(
+    "unshare",
+    examples=("smfs unshare NODE db-password",),
+)
+@click.argument("node", metavar="NODE", type=NODE_ID)
+@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@connection_options
+def unshare_command(node: str, secret_id: str) -> None:
+    """Take back what was shared with NODE; what NODE has read already, it may have kept."""
+
+    async def unshare(view: View) -> None:
+        await view.unshare(node, secret_id)
+
+    run_with_view(current_settings(), unshare)
+
+
+@command(
+    "accept",
+    examples=(
+        "smfs accept NODE",
+        "smfs accept NODE --until +4days",
+        "smfs accept NODE --until 2027-01-31T18:00",
+    ),
+)
+@click.argument("node", metavar="NODE", type=NODE_ID)
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="An ISO 8601 date or date-time, or +4hours, +4days, +4months, +4years.",
+)
+@connection_options
+def accept_command(node: str, until: str | None) -> None:
+    """Let NODE share secrets with you, without end or until some time.
+
+    When that time comes, what NODE shared is deleted. It cannot be changed afterwards, except by
+    `smfs deny` and accepting anew.
+    """
+    from datetime import datetime
+
+    from smfs.tree.expiry import parse_expiry
+
+    closure_date = parse_expiry(until or "", now=datetime.now().astimezone())
+
+    async def accept(view: View) -> None:
+        await view.accept(node, closure_date)
+
+    run_with_view(current_settings(), accept)
+
+
+@command(
+    "deny",
+    examples=("smfs deny NODE",),
+)
+@click.argument("node", metavar="NODE", type=NODE_ID)
+@connection_options
+def deny_command(node: str) -> None:
+    """Accept nothing from NODE any more; what it shared with you is deleted."""
+
+    async def deny(view: View) -> None:
+        await view.deny(node)
+
+    run_with_view(current_settings(), deny)
