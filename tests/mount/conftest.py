@@ -290,7 +290,7 @@ def mounted(home: Home) -> Path:
 @pytest.fixture
 def folder(home: Home, mounted: Path, request: pytest.FixtureRequest) -> Path:
     """A directory of secrets of the test's own in the mount."""
-    made = mounted / "own" / request.node.originalname
+    made = mounted / "own" / request.function.__name__
     home.do("mkdir", made)
     return made
 
