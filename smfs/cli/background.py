@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from smfs.cli.exits import exit_code_of, leaf_of, told
+from smfs.cli.exits import ReportedFailure, exit_code_of, leaf_of, told
 from smfs.cli.foreground import serve_mount
 from smfs.cli.logs import log_to, open_private
 from smfs.errors import MountError, SmfsError

@@ -9,8 +9,8 @@ import click
 
 from smfs.cli.commands import command
 from smfs.cli.options import (
-    NODE_ID,
     allow_unsigned_option,
+    as_node_id,
     connection_options,
     current_settings,
     json_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         "smfs ls --shared --json",
     ),
 )
-@click.option("--from", "sender", metavar="NODE", type=NODE_ID, help="What NODE shared with me.")
+@click.option("--from", "sender", metavar="NODE", type=as_node_id, help="What NODE shared with me.")
 @click.option("--shared", is_flag=True, help="What I shared, and with whom.")
 @click.option("--senders", is_flag=True, help="The nodes that I accept, and until when.")
 @click.option("-l", "--long", "is_long", is_flag=True, help="With size, date and problems.")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from smfs.config import Flags, Settings, load_settings
-
-if TYPE_CHECKING:
-    from smfs.errors import SmfsError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -79,47 +76,27 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-class _Text("click.ParamType[str]"):
-    """Any text as WTF-8, in which a secret id is kept: shells pass bytes."""
+def as_secret_id(argument: str) -> str:
+    """A secret id as click converts it: WTF-8, for shells pass bytes and ids are kept so."""
+    from smfs.crypto import wtf8
+    from smfs.errors import MalformedData
 
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from smfs.crypto import wtf8
-        from smfs.errors import MalformedData
-
-        try:
-            text = wtf8.decode(os.fsencode(value))
-        except MalformedData:
-            self.fail("it is no UTF-8", param, ctx)
-        return self.checked(text, param, ctx)
-
-    def checked(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not text:
-            self.fail("it is empty", param, ctx)
-        if text == ".smfs" or text.startswith(".smfs/"):
-            self.fail("`.smfs` and all below are smfs's own", param, ctx)
-        return text
+    try:
+        text = wtf8.decode(os.fsencode(argument))
+    except MalformedData:
+        raise click.BadParameter("it is no UTF-8") from None
+    if not text:
+        raise click.BadParameter("it is empty")
+    if text == ".smfs" or text.startswith(".smfs/"):
+        raise click.BadParameter("`.smfs` and all below are smfs's own")
+    return text
 
 
-class _Node("click.ParamType[str]"):
-    """A node id."""
+def as_node_id(argument: str) -> str:
+    """A node id as click converts it."""
+    from smfs.crypto.identity import is_node_id
 
-    name = "node"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from smfs.crypto.identity import is_node_id
-
-        text = str(value).lower().removeprefix("0x")
-        if not is_node_id(text):
-            self.fail("a node id has 64 hex digits (`smfs id` prints one's own)", param, ctx)
-        return text
-
-
-SECRET_ID: Final = _Text()
-NODE_ID: Final = _Node()
-
-
-def usage_error(error: SmfsError) -> click.UsageError:
-    """An error of a value as click tells the errors of options."""
-    return click.UsageError(str(error))
+    text = argument.lower().removeprefix("0x")
+    if not is_node_id(text):
+        raise click.BadParameter("a node id has 64 hex digits; `smfs id` prints one's own")
+    return text

@@ -8,9 +8,9 @@ import click
 
 from smfs.cli.commands import command
 from smfs.cli.options import (
-    NODE_ID,
-    SECRET_ID,
     allow_unsigned_option,
+    as_node_id,
+    as_secret_id,
     connection_options,
     current_settings,
 )
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         "smfs get --from NODE deploy-key > key",
     ),
 )
-@click.argument("secret_id", metavar="ID", type=SECRET_ID)
-@click.option("--from", "sender", metavar="NODE", type=NODE_ID, help="One that NODE shared.")
+@click.argument("secret_id", metavar="ID", type=as_secret_id)
+@click.option("--from", "sender", metavar="NODE", type=as_node_id, help="One that NODE shared.")
 @connection_options
 @allow_unsigned_option
 def get_command(secret_id: str, sender: str | None) -> None:
@@ -70,7 +70,7 @@ async def _read_shared(view: View, sender: str, secret_id: str) -> Reading:
         "smfs set tls/key < key.pem",
     ),
 )
-@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@click.argument("secret_id", metavar="ID", type=as_secret_id)
 @connection_options
 def set_command(secret_id: str) -> None:
     """Store what comes on standard input, byte for byte; on a terminal, ask for it.
@@ -90,7 +90,7 @@ def set_command(secret_id: str) -> None:
     "rm",
     examples=("smfs rm db-password",),
 )
-@click.argument("secret_ids", metavar="ID...", type=SECRET_ID, nargs=-1, required=True)
+@click.argument("secret_ids", metavar="ID...", type=as_secret_id, nargs=-1, required=True)
 @connection_options
 def rm_command(secret_ids: tuple[str, ...]) -> None:
     """Delete own secrets."""

@@ -23,19 +23,13 @@ _GRACE: Final = 10  # seconds for the requests that are under way when a signal 
 _BACKLOG: Final = 2048
 
 
-class _Address(click.ParamType):
+def _address(argument: str) -> tuple[str, int]:
     """`HOST:PORT`; a host of IPv6 in brackets."""
-
-    name = "address"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        host, _, port = value.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-            self.fail("it is not of the form HOST:PORT", param, ctx)
-        return host, int(port)
+    host, _, port = argument.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter("it is not of the form HOST:PORT")
+    return host, int(port)
 
 
 @command(
@@ -48,7 +42,7 @@ class _Address(click.ParamType):
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    type=_Address(),
+    type=_address,
     default="127.0.0.1:6999",
     show_default=True,
     help="Where to listen; port 0 takes a free one.",

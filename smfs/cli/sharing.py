@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from smfs.cli.commands import command
-from smfs.cli.options import NODE_ID, SECRET_ID, connection_options, current_settings
+from smfs.cli.options import connection_options, current_settings
 from smfs.cli.output import read_content
 from smfs.cli.session import run_with_view
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         "smfs share --once NODE pin",
     ),
 )
-@click.argument("node", metavar="NODE", type=NODE_ID)
-@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("secret_id", metavar="ID", type=as_secret_id)
 @click.option("--once", is_flag=True, help="NODE can read it one time; then it is gone.")
 @connection_options
 def share_command(node: str, secret_id: str, *, once: bool) -> None:
@@ -43,8 +43,8 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
     "unshare",
     examples=("smfs unshare NODE db-password",),
 )
-@click.argument("node", metavar="NODE", type=NODE_ID)
-@click.argument("secret_id", metavar="ID", type=SECRET_ID)
+@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("secret_id", metavar="ID", type=as_secret_id)
 @connection_options
 def unshare_command(node: str, secret_id: str) -> None:
     """Take back what was shared with NODE; what NODE has read already, it may have kept."""
@@ -63,7 +63,7 @@ def unshare_command(node: str, secret_id: str) -> None:
         "smfs accept NODE --until 2027-01-31T18:00",
     ),
 )
-@click.argument("node", metavar="NODE", type=NODE_ID)
+@click.argument("node", metavar="NODE", type=as_node_id)
 @click.option(
     "--until",
     metavar="TIME",
@@ -92,7 +92,7 @@ def accept_command(node: str, until: str | None) -> None:
     "deny",
     examples=("smfs deny NODE",),
 )
-@click.argument("node", metavar="NODE", type=NODE_ID)
+@click.argument("node", metavar="NODE", type=as_node_id)
 @connection_options
 def deny_command(node: str) -> None:
     """Accept nothing from NODE any more; what it shared with you is deleted."""
