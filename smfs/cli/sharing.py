@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from smfs.cli.commands import command
-from smfs.cli.options import connection_options, current_settings
+from smfs.cli.options import as_node_id, as_secret_id, connection_options, current_settings
 from smfs.cli.output import read_content
 from smfs.cli.session import run_with_view
 
