@@ -287,7 +287,7 @@ class Client:
         )
 
     async def stop_accepting_secrets_from(self, from_id: NodeRef) -> None:
-        """Accepts a node no more, and loses what it shared; NotAccepted when it was not accepted."""
+        """Accepts a node no more, and loses what it shared; NotAccepted when it was not."""
         await self.envelopes.stop_accepting(node_id_of(from_id))
 
     async def get_sub_space(self, from_id: NodeRef) -> SubSpace:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import anyio
 import httpx
@@ -13,10 +13,12 @@ from smfs.client.addresses import is_loopback, normalise_url
 from smfs.client.answers import Answer, read_answer
 from smfs.client.clock import Now, RequestClock, http_date
 from smfs.client.embedded import EmbeddedTransport
-from smfs.client.retries import ATTEMPTS, Delivery, backoff, retry_after
+from smfs.client.retries import SIGNINGS, Attempts, Delivery, retry_after
+from smfs.client.shared import SharedTurn
 from smfs.errors import (
     DeadlineExceeded,
     MalformedData,
+    RefusedWith,
     ReplayRefused,
     ServiceBusy,
     ServiceUnavailable,
@@ -26,7 +28,9 @@ from smfs.errors import (
 from smfs.protocol import canonical, discovery
 from smfs.protocol.discovery import Discovery
 
-_JSON: Final = {"content-type": "application/json", "user-agent": "smfs"}
+T = TypeVar("T")
+
+_HEADERS: Final = {"content-type": "application/json", "user-agent": "smfs"}
 _BUSY: Final = (429, 503)
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -51,22 +55,13 @@ class Health:
     errors: int = 0
 
     def failed(self, error: SmfsError) -> None:
-        """Notes a failure."""
+        """Notes a failure; that something is not there is an answer, and none."""
+        if isinstance(error, RefusedWith):
+            return
         self.errors += 1
         self.last_error = f"{type(error).__name__}: {error}"
         if isinstance(error, ServiceUnavailable):
             self.connection = "unreachable"
-
-
-@dataclass
-class _Progress:
-    """What the attempts of one request have come to so far."""
-
-    delivery: Delivery
-    attempts: int = 0
-    resigned: int = 0
-    failure: ServiceUnavailable | None = None
-    service_now: int | None = None
 
 
 class Connection:
@@ -82,6 +77,8 @@ class Connection:
         url: the address in its normal form.
         clock: the service's time as far as it is known.
         health: how it does.
+        is_known: whether `discover` has found out what the service is.
+        discovered: what it found; None also while nothing is known.
     """
 
     def __init__(
@@ -97,11 +94,16 @@ class Connection:
         self.deadline = deadline
         self.clock = RequestClock(now)
         self.health = Health()
+        self.is_known = False
+        self.discovered: Discovery | None = None
         self._now = now
         self._http: httpx.AsyncClient | None = None
-        self._discovery: Discovery | None = None
-        self._discovered = False
-        self._discovering = anyio.Lock()
+        self._discovering = SharedTurn()
+
+    @property
+    def shown_url(self) -> str:
+        """The address for people; `embedded` for a service of this process."""
+        return "embedded" if isinstance(self.transport, EmbeddedTransport) else self.url
 
     async def aclose(self) -> None:
         """Closes the sockets; the connection opens new ones when it is used again."""
@@ -115,26 +117,12 @@ class Connection:
         Raises:
             ServiceUnavailable: when it cannot be reached.
         """
-        async with self._discovering:
-            if not self._discovered:
-                self._discovery = await self._ask_discovery()
-                self._discovered = True
-        return self._discovery
-
-    @property
-    def discovered(self) -> Discovery | None:
-        """What `discover` found, without asking; None also while nothing is known."""
-        return self._discovery
-
-    @property
-    def shown_url(self) -> str:
-        """The address for people; `embedded` for a service of this process."""
-        return "embedded" if isinstance(self.transport, EmbeddedTransport) else self.url
-
-    @property
-    def is_known(self) -> bool:
-        """Whether `discover` has found out what the service is."""
-        return self._discovered
+        if not self.is_known:
+            async with self._discovering.take():
+                if not self.is_known:
+                    self.discovered = await self._ask_discovery(Delivery())
+                    self.is_known = True
+        return self.discovered
 
     async def post(
         self, compose: Compose, delivery: Delivery | None = None, *, secret_id: str = ""
@@ -151,102 +139,105 @@ class Connection:
             ServiceUnavailable: when no attempt was answered; DeadlineExceeded when time ran out,
                 ServiceBusy when the service kept on asking for a pause.
         """
-        progress = _Progress(delivery or Delivery())
+        attempts = Attempts(delivery or Delivery())
+
+        async def attempt() -> Answer:
+            path, body = compose()
+            response = await self._exchange("POST", path, body, attempts)
+            try:
+                return read_answer(response, secret_id)
+            except ServiceUnavailable:
+                attempts.delivery.lost = True
+                raise
+
+        return await self._in_time(attempt, attempts)
+
+    async def _in_time(self, attempt: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+        delivery = attempts.delivery
+        if delivery.ends_at is None:
+            delivery.ends_at = anyio.current_time() + self.deadline
         try:
-            with anyio.move_on_after(self.deadline):
-                return await self._attempts(compose, progress, secret_id)
-            raise progress.failure or DeadlineExceeded(self._in_time())
+            with anyio.CancelScope(deadline=delivery.ends_at):
+                return await self._repeat(attempt, attempts, delivery.ends_at)
+            raise attempts.failure or self._too_late()
         except SmfsError as error:
             self.health.failed(error)
             raise
 
-    def _in_time(self) -> str:
-        return f"the service at {self.url} did not answer within {self.deadline:g} s"
-
-    async def _attempts(self, compose: Compose, progress: _Progress, secret_id: str) -> Answer:
+    async def _repeat(
+        self, attempt: Callable[[], Awaitable[T]], attempts: Attempts, ends_at: float
+    ) -> T:
         while True:
-            progress.attempts += 1
+            attempts.count += 1
             try:
-                return await self._attempt(compose, progress, secret_id)
+                return await attempt()
             except (TimestampRefused, ReplayRefused) as error:
-                await self._sign_anew(error, progress)
+                await self._prepare_to_sign_anew(error, attempts)
             except ServiceUnavailable as error:
-                progress.failure = error
-                if not self._goes_on(error, progress):
+                attempts.failure = error
+                wait = attempts.wait(ends_at - anyio.current_time())
+                if wait is None:
                     raise
-                await anyio.sleep(self._pause(error, progress.attempts))
+                await anyio.sleep(wait)
             self.health.retries += 1
 
-    def _goes_on(self, error: ServiceUnavailable, progress: _Progress) -> bool:
-        if progress.delivery.lost and not progress.delivery.repeatable:
-            return False
-        return isinstance(error, ServiceBusy) or progress.attempts < ATTEMPTS
-
-    def _pause(self, error: ServiceUnavailable, attempt: int) -> float:
-        asked = error.pause if isinstance(error, _Busy) else None
-        return backoff(attempt) if asked is None else asked + backoff(1)
-
-    async def _sign_anew(
-        self, error: TimestampRefused | ReplayRefused, progress: _Progress
+    async def _prepare_to_sign_anew(
+        self, error: TimestampRefused | ReplayRefused, attempts: Attempts
     ) -> None:
-        progress.resigned += 1
-        if progress.resigned > 2:
-            raise error
-        if isinstance(error, ReplayRefused):
+        delivery = attempts.delivery
+        attempts.signed_anew += 1
+        if isinstance(error, TimestampRefused):
+            is_hopeful = await self._learn_time(attempts)
+        else:
             # Every attempt is signed anew: somebody on the way has sent this one twice, and the
             # first of the two may have been carried out.
-            progress.delivery.lost = True
-            if not progress.delivery.repeatable:
-                raise error
-        elif not await self._learn_time(progress.service_now):
+            delivery.lost = True
+            is_hopeful = delivery.repeatable
+        if not is_hopeful or attempts.signed_anew >= SIGNINGS:
             raise error
 
-    async def _learn_time(self, told: int | None) -> bool:
+    async def _learn_time(self, attempts: Attempts) -> bool:
+        told = attempts.service_now
         if told is None:
-            found = await self._ask_discovery()
+            found = await self._ask_discovery(attempts.delivery.next_step())
             told = found.time if found else None
         return told is not None and self.clock.learn(told)
 
-    async def _attempt(self, compose: Compose, progress: _Progress, secret_id: str) -> Answer:
-        path, body = compose()
-        response = await self._send("POST", path, body, progress.delivery)
-        if response.status_code in _BUSY:
-            pause = retry_after(response.headers.get("retry-after"), self._now)
-            raise _Busy(f"the service at {self.url} is busy", pause)
-        if response.status_code >= 500:
-            progress.delivery.lost = True
-            raise ServiceUnavailable(f"the service failed with status {response.status_code}")
-        progress.service_now = http_date(response.headers.get("date"))
-        try:
-            return read_answer(response, secret_id)
-        except ServiceUnavailable:
-            progress.delivery.lost = True
-            raise
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, attempts: Attempts
+    ) -> httpx.Response:
+        response = await self._send(method, path, body, attempts.delivery)
+        status, headers = response.status_code, response.headers
+        attempts.service_now = http_date(headers.get("date"))
+        if status in _BUSY:
+            attempts.pause = retry_after(headers.get("retry-after"), self._now)
+            raise ServiceBusy(f"the service at {self.shown_url} is busy (status {status})")
+        if status >= 500:
+            attempts.delivery.lost = True
+            raise ServiceUnavailable(f"the service at {self.shown_url} failed (status {status})")
+        return response
 
     async def _send(
         self, method: str, path: str, body: bytes | None, delivery: Delivery
     ) -> httpx.Response:
         self.health.requests += 1
-        # A repeatable request may use half of the time, so that a lost packet leaves time for one
-        # more attempt.
+        # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
+        was_lost, delivery.lost = delivery.lost, True  # until the answer is here
         try:
             response = await self._client().request(
-                method, self.url + path, content=body, headers=_JSON, timeout=timeout
+                method, self.url + path, content=body, headers=_HEADERS, timeout=timeout
             )
         except _NEVER_SENT as error:
-            raise ServiceUnavailable(self._unreachable(error)) from None
+            delivery.lost = was_lost
+            raise self._unreachable(error) from None
         except httpx.TimeoutException:
-            delivery.lost = True
-            raise DeadlineExceeded(self._in_time()) from None
+            raise self._too_late() from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            delivery.lost = True
-            raise ServiceUnavailable(self._unreachable(error)) from None
+            raise self._unreachable(error) from None
+        delivery.lost = was_lost
         self.health.connection = "connected"
         return response
-
-    def _unreachable(self, error: Exception) -> str:
-        return f"the service at {self.url} cannot be reached ({type(error).__name__})"
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -257,41 +248,30 @@ class Connection:
             )
         return self._http
 
-    async def _ask_discovery(self) -> Discovery | None:
-        progress = _Progress(Delivery())
-        with anyio.move_on_after(self.deadline):
-            while True:
-                progress.attempts += 1
-                try:
-                    return self._described(await self._get_discovery())
-                except ServiceUnavailable as error:
-                    self.health.failed(error)
-                    if not self._goes_on(error, progress):
-                        raise
-                    await anyio.sleep(self._pause(error, progress.attempts))
-        raise DeadlineExceeded(self._in_time())
+    async def _ask_discovery(self, delivery: Delivery) -> Discovery | None:
+        attempts = Attempts(delivery)
 
-    async def _get_discovery(self) -> httpx.Response:
-        response = await self._send("GET", discovery.PATH, None, Delivery())
-        if response.status_code in _BUSY:
-            pause = retry_after(response.headers.get("retry-after"), self._now)
-            raise _Busy(f"the service at {self.url} is busy", pause)
-        if response.status_code >= 500:
-            raise ServiceUnavailable(f"the service failed with status {response.status_code}")
-        return response
+        async def attempt() -> Discovery | None:
+            return _described(await self._exchange("GET", discovery.PATH, None, attempts))
 
-    def _described(self, response: httpx.Response) -> Discovery | None:
-        if response.status_code != 200:
-            return None
-        try:
-            value: Any = canonical.decode(response.content)
-            return Discovery.parse(value)
-        except MalformedData:
-            # Something else answers at this path: an original behind a server of web pages.
-            return None
+        return await self._in_time(attempt, attempts)
+
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the service at {self.shown_url} did not answer within {self.deadline:g} s"
+        )
+
+    def _unreachable(self, error: Exception) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"the service at {self.shown_url} cannot be reached ({type(error).__name__})"
+        )
 
 
-class _Busy(ServiceBusy):
-    def __init__(self, text: str, pause: float | None) -> None:
-        super().__init__(text)
-        self.pause = pause
+def _described(response: httpx.Response) -> Discovery | None:
+    if response.status_code != 200:
+        return None
+    try:
+        return Discovery.parse(canonical.decode(response.content))
+    except MalformedData:
+        # Something else answers at this path: an original behind a server of web pages.
+        return None

@@ -7,7 +7,7 @@ from smfs.client.listing import Listing
 from smfs.client.locks import KeyedLocks
 from smfs.client.retries import Delivery
 from smfs.client.versions import Reading, Version
-from smfs.errors import SecretNotFound, ServiceError
+from smfs.errors import NotAccepted, SecretNotFound, SmfsError, SpaceNotFound
 
 _Key = tuple[str, str]
 
@@ -35,14 +35,16 @@ class Consuming:
         async with self._locks.hold(key):
             try:
                 stored, version = await self._listing.fetch_from(node_id, secret_id)
-            except ServiceError:
+            except (SecretNotFound, NotAccepted, SpaceNotFound):
                 # Gone; but perhaps by an earlier try of ours whose answer never came.
                 if key not in self._undecided:
                     raise
                 stored, version = self._undecided.pop(key)
                 self._listing.drop_from(node_id, secret_id)
                 return Reading(version, stored.content())
-            stored.content()
+            content = stored.content()
+            if not version.one_time:
+                return Reading(version, content)
             return await self._take(key, stored, version)
 
     async def _take(self, key: _Key, listed: Stored, version: Version) -> Reading:
@@ -56,7 +58,7 @@ class Consuming:
             if not delivery.lost:
                 raise
             return Reading(version, listed.content())
-        except ServiceError:
+        except SmfsError:
             if not delivery.lost:
                 del self._undecided[key]
             raise
@@ -64,6 +66,5 @@ class Consuming:
         if taken.token != listed.token:
             # Replaced between the two requests: what was handed out is what counts.
             listed = self._envelopes.judged(self._envelopes.from_address(*key), taken)
-        if version.one_time:
-            self._listing.drop_from(*key)
+        self._listing.drop_from(*key)
         return Reading(version, listed.content())

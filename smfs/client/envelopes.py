@@ -143,11 +143,17 @@ class Envelopes:
         """Where a secret lies that `sender` shared with us."""
         return Address("shared", sender, self.node_id, secret_id)
 
-    def judged(self, address: Address, stored: Stored) -> Stored:
-        """The stored secret with the problem that the history finds in it."""
+    def judged(self, address: Address, stored: Stored, mark: int | None = None) -> Stored:
+        """The stored secret with the problem that the history finds in it.
+
+        Args:
+            address: where it lies.
+            stored: as it came.
+            mark: the history's when it was asked for, where something may have overtaken it.
+        """
         if stored.size is None:
             return stored
-        problem = self.history.judge(self.require, address, stored.token, stored.signed_at)
+        problem = self.history.judge(self.require, address, stored.token, stored.signed_at, mark)
         return stored if problem is None else replace(stored, problem=problem)
 
     async def own(self, secret_id: str) -> Stored:
@@ -164,7 +170,8 @@ class Envelopes:
             else:
                 if not self.history.overtaken(address, stored.token, mark):
                     return self.judged(address, stored)
-        return self.judged(address, await self._ask_own(address))
+        mark = self.history.mark()
+        return self.judged(address, await self._ask_own(address), mark)
 
     async def _ask_own(self, address: Address) -> Stored:
         answer = await self.session.call(requests.GetSecret, secret_id=address.secret_id)
@@ -185,7 +192,7 @@ class Envelopes:
         """Shares a secret.
 
         Raises:
-            NotAccepted, SpaceNotFound, InvalidPoint: as the service, or the recipient's key, has it.
+            NotAccepted, SpaceNotFound, InvalidPoint: the recipient takes nothing, or cannot.
         """
         await self.limits.check_id(secret_id)
         await self.limits.check_size(content)
@@ -266,7 +273,7 @@ class Envelopes:
             ServiceUnavailable: when the answer was lost and the secret, being one for one time,
                 went with it.
         """
-        delivery = Delivery()
+        delivery, mark = Delivery(), self.history.mark()
         try:
             stored = await self.take(sender, secret_id, delivery)
         except SecretNotFound:
@@ -274,7 +281,7 @@ class Envelopes:
                 text = "the answer was lost on the way; if it was a one-time secret, it is gone"
                 raise ServiceUnavailable(text) from None
             raise
-        return self.judged(self.from_address(sender, secret_id), stored)
+        return self.judged(self.from_address(sender, secret_id), stored, mark)
 
     async def space(self) -> Space:
         """The whole space, its secrets still sealed."""

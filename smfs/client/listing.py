@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
 from smfs.client.envelopes import Envelopes, Stored, Written
 from smfs.client.known import Known, split_sent_id
+from smfs.client.shared import SharedTurn
 from smfs.client.trust import is_reserved
 from smfs.client.versions import Sender, Version
 from smfs.crypto.envelope import Address
-from smfs.errors import NotAccepted, SecretNotFound, ServiceUnavailable
+from smfs.errors import NotAccepted, SecretNotFound
 from smfs.protocol.spaces import StoredSecret, SubSpace
 
 _REREADS: Final = 4  # when something here went past an answer that was under way
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """A refresh that failed: who began to wait before its end shares it."""
-
-    ended_at: float
-    error: ServiceUnavailable
 
 
 class Listing:
@@ -43,9 +35,8 @@ class Listing:
         self._envelopes = envelopes
         self._history = envelopes.history
         self._known = known
-        self._refreshing = anyio.Lock()
+        self._refreshing = SharedTurn()
         self._asked_at: float | None = None
-        self._failure: _Failure | None = None
         self._sender_changes: dict[str, int] = {}
 
     # --- the whole space ----------------------------------------------------------------------
@@ -53,19 +44,11 @@ class Listing:
     async def refresh(self, max_age: float) -> None:
         """Asks for the whole space, unless that was done within `max_age` seconds."""
         wanted = anyio.current_time() - max_age
-        called_at = anyio.current_time()
-        if max_age > 0 and self._is_since(wanted):
+        if self._is_since(wanted):
             return
-        async with self._refreshing:
-            if self._is_since(wanted):
-                return
-            if self._failure is not None and self._failure.ended_at >= called_at:
-                raise self._failure.error.with_traceback(None)
-            try:
+        async with self._refreshing.take():
+            if not self._is_since(wanted):
                 await self._refresh()
-            except ServiceUnavailable as error:
-                self._failure = _Failure(anyio.current_time(), error)
-                raise
 
     def _is_since(self, wanted: float) -> bool:
         return self._asked_at is not None and self._asked_at >= wanted
@@ -189,17 +172,18 @@ class Listing:
             SecretNotFound: when there is no such secret.
         """
         address = self._envelopes.from_address(node_id, secret_id)
-        for last in [False] * _REREADS + [True]:
+        rereads = 0
+        while True:
             asked_at, mark = anyio.current_time(), self._history.mark()
             _, sub = await self._ask_sender(node_id)
             secret = sub.secrets.get(secret_id)
             if secret is None:
                 raise SecretNotFound(secret_id)
             stored = await self._envelopes.inspect(address, secret)
-            if last or not self._history.overtaken(address, stored.token, mark):
-                judged = self._envelopes.judged(address, stored)
+            rereads += 1
+            if rereads > _REREADS or not self._history.overtaken(address, stored.token, mark):
+                judged = self._envelopes.judged(address, stored, mark)
                 return judged, _version(judged, self._from_version(node_id, secret_id), asked_at)
-        raise SecretNotFound(secret_id)
 
     async def _ask_sender(self, node_id: str) -> tuple[Sender, SubSpace]:
         asked_at, mark = anyio.current_time(), self._history.mark()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from smfs.client.clock import Now, http_date
+from smfs.errors import ServiceBusy, ServiceUnavailable
 
 ATTEMPTS: Final = 4
 """How often a request is made at the most when the service cannot be reached."""
+
+SIGNINGS: Final = 3
+"""How often a request is signed at the most when the service refuses its time or its nonce."""
 
 _FIRST_S: Final = 0.1
 _LONGEST_S: Final = 2.0
@@ -40,8 +44,48 @@ class Delivery:
 
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
+        ends_at: `anyio.current_time()` at which all of it must be over; None: a deadline from now.
         lost: an attempt may have been carried out though its answer never came.
     """
 
     repeatable: bool = True
+    ends_at: float | None = None
     lost: bool = False
+
+    def next_step(self) -> Delivery:
+        """The delivery of another request that has to end at the same time."""
+        return Delivery(ends_at=self.ends_at)
+
+
+@dataclass
+class Attempts:
+    """What the attempts of one request have come to so far.
+
+    Attributes:
+        delivery: of the request.
+        count: how many were made.
+        signed_anew: how many of them because of their time or their nonce.
+        failure: the last one's.
+        pause: seconds that the service asked to wait; None when it did not.
+        service_now: the time in the last answer, ms since 1970; None when there was none.
+    """
+
+    delivery: Delivery = field(default_factory=Delivery)
+    count: int = 0
+    signed_anew: int = 0
+    failure: ServiceUnavailable | None = None
+    pause: float | None = None
+    service_now: int | None = None
+
+    def wait(self, remaining: float) -> float | None:
+        """Seconds until the next attempt; None when there shall be none.
+
+        Args:
+            remaining: seconds until the end.
+        """
+        if self.delivery.lost and not self.delivery.repeatable:
+            return None
+        if not isinstance(self.failure, ServiceBusy):
+            return backoff(self.count) if self.count < ATTEMPTS else None
+        pause = backoff(self.count) + (self.pause or 0)
+        return pause if pause < remaining else None

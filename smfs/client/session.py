@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
-
-import anyio
 
 from smfs.client.answers import Answer
 from smfs.client.connection import Connection
 from smfs.client.nonces import Nonces
 from smfs.client.retries import Delivery
+from smfs.client.shared import SharedTurn
 from smfs.client.spaces import read_space
 from smfs.crypto.identity import Identity
 from smfs.errors import (
     ClosureDateFixed,
     InvalidAuthCode,
-    ReplayRefused,
     ServiceError,
     SpaceNotFound,
 )
@@ -73,7 +72,7 @@ class Session:
         self.closure_date = closure_date
         self._auth_code = auth_code
         self._opens_late = auth_code is None
-        self._opening = anyio.Lock()
+        self._opening = SharedTurn()
         self._failure: ServiceError | None = None
         self._nonces = Nonces()
 
@@ -91,7 +90,7 @@ class Session:
             raise self._failure.with_traceback(None)
         if self._auth_code is None:
             return
-        async with self._opening:
+        async with self._opening.take():
             await self._open_once()
 
     async def _open_once(self) -> None:
@@ -100,7 +99,7 @@ class Session:
         if self._auth_code is None:
             return
         try:
-            await self._open(self.connection, self._auth_code)
+            await self._open(self.connection, self._auth_code, Delivery())
         except ServiceError as error:
             self._failure = error
             raise
@@ -130,8 +129,8 @@ class Session:
             is_own = missing.subject == self.identity.node_id
             if not is_own or not self._opens_late or request_type in _NEED_NO_SPACE:
                 raise
-        async with self._opening:
-            await self._open(self.connection, AUTH_CODE_OPEN_SPACE)
+        async with self._opening.take():
+            await self._open(self.connection, AUTH_CODE_OPEN_SPACE, delivery.next_step())
         return await self._signed(self.connection, request_type, delivery, fields)
 
     async def server_answer(self, auth_code: str) -> Answer:
@@ -141,8 +140,8 @@ class Session:
 
     async def move(self, connection: Connection, auth_code: str) -> None:
         """Opens the space at another service and stays there; on failure nothing changes."""
-        async with self._opening:
-            await self._open(connection, auth_code)
+        async with self._opening.take():
+            await self._open(connection, auth_code, Delivery())
             self.connection = connection
             self._auth_code = self._failure = None
             self._opens_late = False
@@ -152,12 +151,12 @@ class Session:
         await self.call(DeleteSecretSpace)
         self._opens_late = False
 
-    async def _open(self, connection: Connection, auth_code: str) -> None:
+    async def _open(self, connection: Connection, auth_code: str, delivery: Delivery) -> None:
         try:
             await self._signed(
                 connection,
                 OpenSecretSpace,
-                Delivery(),
+                delivery,
                 {"auth_code": auth_code, "closure_date": self.closure_date},
             )
         except InvalidAuthCode:
@@ -183,15 +182,15 @@ class Session:
         delivery: Delivery,
         fields: dict[str, Any],
     ) -> Answer:
+        attempts = itertools.count()
+
         def compose() -> tuple[str, bytes]:
+            if next(attempts):
+                # Another client with the same key may be counting in step with this one.
+                self._nonces.jump()
             return _wire(self._sign(connection, request_type, fields))
 
-        secret_id = fields.get("secret_id", "")
-        try:
-            return await connection.post(compose, delivery, secret_id=secret_id)
-        except ReplayRefused:
-            self._nonces.jump()
-            raise
+        return await connection.post(compose, delivery, secret_id=fields.get("secret_id", ""))
 
     def _sign(
         self, connection: Connection, request_type: type[SignedRequest], fields: dict[str, Any]

@@ -94,7 +94,12 @@ class History:
         self._advance(address, None, None)
 
     def judge(
-        self, require: RequireSignatures, address: Address, token: str, signed_at: int | None
+        self,
+        require: RequireSignatures,
+        address: Address,
+        token: str,
+        signed_at: int | None,
+        mark: int | None = None,
     ) -> SmfsError | None:
         """Why an envelope whose signature fits, or that has none, is refused; None when it is not.
 
@@ -105,20 +110,15 @@ class History:
             address: where it lies.
             token: its identity.
             signed_at: ms since 1970; None when it is unsigned.
+            mark: when it was asked for: what was overtaken since says nothing of the order.
         """
-        problem = (
-            self._unsigned(require, address)
-            if signed_at is None
-            else self._older(address, token, signed_at)
-        )
-        trail = self._trails.get(address)
-        if problem is None and trail is not None and token in trail.superseded:
-            problem = RolledBack(
-                f"{address.secret_id!r} came back as it was before it was replaced"
-            )
-        if problem is None and (trail is None or trail.current != token):
+        problem = self._unsigned(require, address) if signed_at is None else None
+        if problem is not None or (mark is not None and self.overtaken(address, token, mark)):
+            return problem
+        older = self._rolled_back(address, token, signed_at)
+        if older is None and self.current(address) != token:
             self._advance(address, token, signed_at)
-        return problem
+        return older
 
     def _unsigned(self, require: RequireSignatures, address: Address) -> UnsignedSecret | None:
         if is_reserved(address.secret_id):
@@ -147,13 +147,17 @@ class History:
             return trail is not None and trail.highest is not None
         return address.sender in self._signing
 
-    def _older(self, address: Address, token: str, signed_at: int) -> RolledBack | None:
+    def _rolled_back(
+        self, address: Address, token: str, signed_at: int | None
+    ) -> RolledBack | None:
         trail = self._trails.get(address)
-        if trail is None or trail.highest is None or token == trail.current:
+        if trail is None or token == trail.current:
             return None
-        if signed_at >= trail.highest - ROLLBACK_MS:
-            return None
-        return RolledBack(f"{address.secret_id!r} is much older than what was seen here before")
+        if token in trail.superseded:
+            return RolledBack(f"{address.secret_id!r} came back as it was before it was replaced")
+        if signed_at is not None and signed_at < (trail.highest or 0) - ROLLBACK_MS:
+            return RolledBack(f"{address.secret_id!r} is older than what was seen here before")
+        return None
 
     def _advance(self, address: Address, token: str | None, signed_at: int | None) -> None:
         trail = self._trails.setdefault(address, _Trail())

@@ -1,0 +1,39 @@
+"""An operation that many want at the same time and one carries out for all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from smfs.errors import ServiceUnavailable
+
+
+class SharedTurn:
+    """Lets one in after the other; who waited while a service could not be reached is told so.
+
+    Without that, ten who wait for a hanging service would wait one deadline after the other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+        self._failed_at = float("-inf")
+        self._failure: ServiceUnavailable | None = None
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Holds the turn; look again at whether there is still something to do.
+
+        Raises:
+            ServiceUnavailable: the one that ended somebody else's turn during the waiting.
+        """
+        called_at = anyio.current_time()
+        async with self._lock:
+            if self._failure is not None and self._failed_at > called_at:
+                raise self._failure.with_traceback(None)
+            try:
+                yield
+            except ServiceUnavailable as error:
+                self._failed_at, self._failure = anyio.current_time(), error
+                raise
