@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 def ls_command(
     *, sender: str | None, shared: bool, senders: bool, is_long: bool, as_json: bool
 ) -> None:
-    """List secrets by their ids, one on each line; without options, the own ones.
+    """List secrets by their ids.
 
-    An id that could upset a terminal is shown as a JSON string.
+    One on each line; without options, the own ones.     An id that could upset a terminal is shown as a JSON string.
     """
     if (sender is not None) + shared + senders > 1:
         raise click.UsageError("--from, --shared and --senders exclude each other")

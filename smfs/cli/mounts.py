@@ -40,9 +40,9 @@ _DIRECTORY = click.Path(path_type=Path)
 def mount_command(
     directory: Path, *, foreground: bool, allow_other: bool, ready_fd: int | None
 ) -> None:
-    """Mount the secrets at DIR, an empty directory, which is made if it is missing.
+    """Mount the secrets at a directory.
 
-    Returns once the mount can be used, and leaves it in the background; `smfs umount DIR` ends
+    DIR must be empty; it is made if it is missing.     Returns once the mount can be used, and leaves it in the background; `smfs umount DIR` ends
     it. A profile that does not exist yet is made. What a crashed mount left at DIR is cleared
     away.
     """
@@ -94,7 +94,10 @@ def _make_missing_profile(settings: Settings) -> None:
 @click.argument("directory", metavar="DIR", type=_DIRECTORY)
 @click.option("--lazy", is_flag=True, help="Although programs still use it.")
 def umount_command(directory: Path, *, lazy: bool) -> None:
-    """Unmount DIR, and wait until its process has uploaded what was unsent and ended."""
+    """Unmount a directory.
+
+    Waits until the process of the mount has uploaded what was unsent, and has ended.
+    """
     from smfs.cli.mounted import process_of, wait_for_end
     from smfs.fuse.mountpoints import unmount
 

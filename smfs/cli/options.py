@@ -67,7 +67,7 @@ def allow_unsigned_option(command: _Command) -> _Command:
         default=None,
         expose_value=False,
         callback=_remember,
-        help="Read own secrets although nobody signed them, as the original client writes them.",
+        help="Whether own secrets that nobody signed are read.",
     )(command)
 
 

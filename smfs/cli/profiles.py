@@ -101,9 +101,9 @@ def _replace(path: Path, content: bytes) -> None:
 @connection_options
 @json_option
 def init_command(*, as_json: bool) -> None:
-    """Make an identity: a secret key of mode 0600 and a profile that uses it.
+    """Make an identity and a profile.
 
-    The node id is printed; others need it to share with you. With --service, the profile uses
+    The secret key lies in a file of mode 0600. The node id is printed; others need it to share with you. With --service, the profile uses
     that service from now on.
     """
     settings = current_settings()
@@ -120,13 +120,17 @@ def init_command(*, as_json: bool) -> None:
     "id",
     examples=(
         "smfs id",
+        "smfs id --profile work",
         'smfs accept "$(smfs --profile alice id)" --profile bob',
     ),
 )
 @profile_option
 @json_option
 def id_command(*, as_json: bool) -> None:
-    """Print the node id: what others need to share with you, or to accept what you share."""
+    """Print the node id.
+
+    Others need it to share with you, and to accept what you share.
+    """
     from smfs.crypto.keyfile import load_key
 
     settings = current_settings()

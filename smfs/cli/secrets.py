@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 @connection_options
 @allow_unsigned_option
 def get_command(secret_id: str, sender: str | None) -> None:
-    """Print a secret, byte for byte as it was stored.
+    """Print a secret.
 
-    A one-time secret is gone afterwards.
+    Byte for byte as it was stored, with nothing added.     A one-time secret is gone afterwards.
     """
 
     async def read(view: View) -> bytes:
@@ -73,7 +73,9 @@ async def _read_shared(view: View, sender: str, secret_id: str) -> Reading:
 @click.argument("secret_id", metavar="ID", type=as_secret_id)
 @connection_options
 def set_command(secret_id: str) -> None:
-    """Store what comes on standard input, byte for byte; on a terminal, ask for it.
+    """Store a secret.
+
+    It is what comes on standard input, byte for byte; on a terminal it is asked for.
 
     A secret is never an argument: others could read it there, and shells keep it. Note that
     `echo` adds a line end, which is stored with the rest.

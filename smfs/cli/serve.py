@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +12,8 @@ from smfs.cli.options import current_settings
 from smfs.errors import ConfigError
 
 if TYPE_CHECKING:
+    import socket
+
     import uvicorn
 
     from smfs.service import Service
@@ -72,10 +71,12 @@ def serve_command(
     allow_private_hooks: bool,
     max_content: int | None,
 ) -> None:
-    """Serve many clients over HTTP, until SIGTERM or SIGINT.
+    """Serve many clients over HTTP.
 
-    Put a server that speaks TLS in front of it where it leaves this machine.
+    Ends with SIGTERM or SIGINT. Put a server that speaks TLS in front of it where it leaves this machine.
     """
+    import asyncio
+
     from smfs.cli.logs import log_to
     from smfs.protocol.limits import DEFAULT_CONTENT_BYTES
     from smfs.service import ServiceOptions, create_service
@@ -91,6 +92,8 @@ def serve_command(
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    import socket
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -99,6 +102,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _serve(service: Service, listener: socket.socket) -> None:
+    import asyncio
+    import signal
+
     # uvicorn raises the signal that ended it once more: that is to be the end of it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)

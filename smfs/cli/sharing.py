@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="NODE can read it one time; then it is gone.")
 @connection_options
 def share_command(node: str, secret_id: str, *, once: bool) -> None:
-    """Share what comes on standard input with NODE; on a terminal, ask for it.
+    """Share a secret with a node.
 
-    NODE must have accepted you before. Sharing under an ID again replaces what was there.
+    It is what comes on standard input, byte for byte; on a terminal it is asked for.
+        NODE must have accepted you before. Sharing under an ID again replaces what was there.
     """
     content = read_content()
 
@@ -47,7 +48,10 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
 @click.argument("secret_id", metavar="ID", type=as_secret_id)
 @connection_options
 def unshare_command(node: str, secret_id: str) -> None:
-    """Take back what was shared with NODE; what NODE has read already, it may have kept."""
+    """Take back what was shared.
+
+    What NODE has read already, it may have kept.
+    """
 
     async def unshare(view: View) -> None:
         await view.unshare(node, secret_id)
@@ -71,9 +75,9 @@ def unshare_command(node: str, secret_id: str) -> None:
 )
 @connection_options
 def accept_command(node: str, until: str | None) -> None:
-    """Let NODE share secrets with you, without end or until some time.
+    """Let a node share with me.
 
-    When that time comes, what NODE shared is deleted. It cannot be changed afterwards, except by
+    Without end, or until some time. When that time comes, what NODE shared is deleted. It cannot be changed afterwards, except by
     `smfs deny` and accepting anew.
     """
     from datetime import datetime
@@ -95,7 +99,10 @@ def accept_command(node: str, until: str | None) -> None:
 @click.argument("node", metavar="NODE", type=as_node_id)
 @connection_options
 def deny_command(node: str) -> None:
-    """Accept nothing from NODE any more; what it shared with you is deleted."""
+    """Accept a node no longer.
+
+    What it shared with you is deleted.
+    """
 
     async def deny(view: View) -> None:
         await view.deny(node)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @json_option
 @connection_options
 def status_command(directory: Path | None, *, as_json: bool) -> None:
-    """Show how the mount at DIR does; without DIR, whether the service can be used."""
+    """Show how a mount or the service does.
+
+    With DIR, that of the mount at DIR; without, whether the service can be used.
+    """
     if directory is not None:
         from smfs.cli.mounted import read_status
 

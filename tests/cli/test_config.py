@@ -1,0 +1,134 @@
+"""Settings: flags over environment over the file over defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smfs.config import Directories, Flags, Settings, load_settings
+from smfs.errors import ConfigError
+
+
+def _settings(
+    home: Path, text: str = "", *, flags: Flags | None = None, **environment: str
+) -> Settings:
+    path = home / "config.toml"
+    path.write_text(text)
+    variables = {"HOME": str(home), "SMFS_CONFIG": str(path), **environment}
+    return load_settings(flags or Flags(), variables)
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    """The profile `default`, the embedded service, and no unsigned secrets."""
+    found = load_settings(Flags(), {"HOME": str(tmp_path)})
+
+    assert (found.profile, found.service, found.allow_unsigned) == ("default", None, False)
+    assert found.key_file == tmp_path / ".local/share/smfs/profiles/default/key"
+    assert found.log_file == tmp_path / ".local/state/smfs/default.log"
+    assert found.directories.database == tmp_path / ".local/share/smfs/service.db"
+    assert found.directories.config_file == tmp_path / ".config/smfs/config.toml"
+
+
+def test_flags_before_environment_before_file(tmp_path: Path) -> None:
+    """Each level stands in where the one above it is silent."""
+    text = """
+        service = "http://common"
+        profile = "filed"
+        [profiles.filed]
+        service = "http://filed"
+        [profiles.variable]
+        allow_unsigned = true
+    """
+
+    assert _settings(tmp_path).service is None
+    assert _settings(tmp_path, text).service == "http://filed"
+    by_profile = _settings(tmp_path, text, SMFS_PROFILE="variable")
+    assert (by_profile.service, by_profile.allow_unsigned) == ("http://common", True)
+    by_variable = _settings(tmp_path, text, SMFS_SERVICE="http://variable")
+    assert by_variable.service == "http://variable"
+    flags = Flags(profile="flag", service="http://flag", allow_unsigned=True)
+    by_flag = _settings(
+        tmp_path,
+        text,
+        flags=flags,
+        SMFS_SERVICE="http://variable",
+        SMFS_PROFILE="variable",
+        SMFS_ALLOW_UNSIGNED="0",
+    )
+    assert (by_flag.profile, by_flag.service) == ("flag", "http://flag")
+    assert by_flag.allow_unsigned
+
+
+def test_the_embedded_service_can_be_named(tmp_path: Path) -> None:
+    """So that a flag can overrule a file that names another."""
+    found = _settings(tmp_path, 'service = "http://common"', flags=Flags(service="embedded"))
+
+    assert found.service is None
+
+
+def test_empty_variables_count_as_absent(tmp_path: Path) -> None:
+    """As shells leave them behind."""
+    found = _settings(tmp_path, SMFS_SERVICE="", SMFS_PROFILE="", SMFS_ALLOW_UNSIGNED="")
+
+    assert (found.profile, found.service, found.allow_unsigned) == ("default", None, False)
+
+
+def test_relative_xdg_directories_do_not_count(tmp_path: Path) -> None:
+    """As their specification says."""
+    found = Directories.of({"HOME": str(tmp_path), "XDG_DATA_HOME": "data"})
+
+    assert found.data == tmp_path / ".local/share/smfs"
+
+
+def test_xdg_directories(tmp_path: Path) -> None:
+    """Configuration, data and state are where the environment says."""
+    kinds = {"XDG_CONFIG_HOME": "c", "XDG_DATA_HOME": "d", "XDG_STATE_HOME": "s"}
+
+    found = Directories.of({name: str(tmp_path / part) for name, part in kinds.items()})
+
+    assert found.config_file == tmp_path / "c/smfs/config.toml"
+    assert found.data == tmp_path / "d/smfs"
+    assert found.state == tmp_path / "s/smfs"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("servise = 'http://x'", "there is no setting 'servise'"),
+        ("[profiles.a]\nkey = 'x'", "there is no setting 'key'"),
+        ("service = 1", "service must be of type str"),
+        ("allow_unsigned = 'yes'", "allow_unsigned must be of type bool"),
+        ("profiles = 1", "profiles must be of type dict"),
+        ("profiles.a = 1", "profiles.a must be a table"),
+        ("[profiles.'../x']", "is no name of a profile"),
+        ("service", "is no TOML"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told(tmp_path: Path, text: str, named: str) -> None:
+    """What is wrong is named; nothing is passed over in silence."""
+    with pytest.raises(ConfigError, match=named):
+        _settings(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a" * 64, "a\nb", "-x"])
+def test_names_of_profiles_cannot_leave_their_directory(tmp_path: Path, name: str) -> None:
+    """They become part of paths."""
+    with pytest.raises(ConfigError, match="is no name of a profile"):
+        _settings(tmp_path, flags=Flags(profile=name))
+
+
+def test_a_switch_is_1_or_0(tmp_path: Path) -> None:
+    """Anything else is told."""
+    assert _settings(tmp_path, SMFS_ALLOW_UNSIGNED="1").allow_unsigned
+    with pytest.raises(ConfigError, match="SMFS_ALLOW_UNSIGNED must be 1 or 0"):
+        _settings(tmp_path, SMFS_ALLOW_UNSIGNED="maybe")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A directory in its place, or bytes that are no text."""
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_settings(Flags(), {"HOME": str(tmp_path), "SMFS_CONFIG": str(tmp_path)})
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"is no UTF-8"):
+        load_settings(Flags(), {"HOME": str(tmp_path), "SMFS_CONFIG": str(tmp_path / "bytes")})
