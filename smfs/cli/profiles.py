@@ -103,8 +103,8 @@ def _replace(path: Path, content: bytes) -> None:
 def init_command(*, as_json: bool) -> None:
     """Make an identity and a profile.
 
-    The secret key lies in a file of mode 0600. The node id is printed; others need it to share with you. With --service, the profile uses
-    that service from now on.
+    The secret key lies in a file of mode 0600. The node id is printed; others need it to share
+    with you. With --service, the profile uses that service from now on.
     """
     settings = current_settings()
     service = flags_of(click.get_current_context()).service

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def get_command(secret_id: str, sender: str | None) -> None:
     """Print a secret.
 
-    Byte for byte as it was stored, with nothing added.     A one-time secret is gone afterwards.
+    Byte for byte as it was stored, with nothing added. A one-time secret is gone afterwards.
     """
 
     async def read(view: View) -> bytes:

@@ -73,7 +73,8 @@ def serve_command(
 ) -> None:
     """Serve many clients over HTTP.
 
-    Ends with SIGTERM or SIGINT. Put a server that speaks TLS in front of it where it leaves this machine.
+    Ends with SIGTERM or SIGINT. Put a server that speaks TLS in front of it where it leaves this
+    machine.
     """
     import asyncio
 

@@ -77,8 +77,8 @@ def unshare_command(node: str, secret_id: str) -> None:
 def accept_command(node: str, until: str | None) -> None:
     """Let a node share with me.
 
-    Without end, or until some time. When that time comes, what NODE shared is deleted. It cannot be changed afterwards, except by
-    `smfs deny` and accepting anew.
+    Without end, or until some time. When that time comes, what NODE shared is deleted. It cannot
+    be changed afterwards, except by `smfs deny` and accepting anew.
     """
     from datetime import datetime
 
