@@ -47,7 +47,8 @@ def ls_command(
 ) -> None:
     """List secrets by their ids.
 
-    One on each line; without options, the own ones. An id that could upset a terminal is shown as a JSON string.
+    One on each line; without options, the own ones. An id that could upset a terminal is shown
+    as a JSON string.
     """
     if (sender is not None) + shared + senders > 1:
         raise click.UsageError("--from, --shared and --senders exclude each other")

@@ -42,9 +42,9 @@ def mount_command(
 ) -> None:
     """Mount the secrets at a directory.
 
-    DIR must be empty; it is made if it is missing. Returns once the mount can be used, and leaves it in the background; `smfs umount DIR` ends
-    it. A profile that does not exist yet is made. What a crashed mount left at DIR is cleared
-    away.
+    DIR must be empty; it is made if it is missing. Returns once the mount can be used, and leaves
+    it in the background; `smfs umount DIR` ends it. A profile that does not exist yet is made.
+    What a crashed mount left at DIR is cleared away.
     """
     settings = current_settings()
     if ready_fd is not None:
