@@ -38,6 +38,7 @@ class Program:
     """smfs for one user."""
 
     home: Path
+    path: Path = PROGRAM
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class Program:
     def __call__(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Outcome:
         """Runs smfs to its end; `more` is added to its environment."""
         finished = subprocess.run(
-            [PROGRAM, *arguments],
+            [self.path, *arguments],
             input=stdin,
             capture_output=True,
             check=False,
@@ -80,7 +81,7 @@ class Program:
     def running(self, *arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
         """Smfs as long as the block lasts; SIGTERM ends it, unless it has ended."""
         with subprocess.Popen(
-            [PROGRAM, *arguments],
+            [self.path, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

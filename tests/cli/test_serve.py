@@ -1,0 +1,88 @@
+"""`smfs serve` as a program."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program
+
+PATIENCE = 60.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0(program: Program, number: signal.Signals) -> None:
+    """Quietly, and what it stored is there when it runs again."""
+    database = program.home / "new" / "service.db"
+    program.must("init")
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--db", database)
+    with program.running(*arguments) as process:
+        program.must("set", "a", "--service", program.address_of(process), stdin=b"kept")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, out, err) == (0, b"", b"")
+
+    with program.running(*arguments) as process:
+        assert program.must("get", "a", "--service", program.address_of(process)) == "kept"
+
+
+def test_the_database_is_closed_to_others(program: Program) -> None:
+    """A directory of mode 0700, and a file of mode 0600."""
+    database = program.home / "new" / "service.db"
+    with program.running("serve", "--listen", "127.0.0.1:0", "--db", database) as process:
+        program.address_of(process)
+        assert stat.S_IMODE(database.stat().st_mode) == 0o600
+        assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
+
+
+def test_an_address_that_is_taken_is_told(program: Program, served: str) -> None:
+    """In one line."""
+    outcome = program("serve", "--listen", served.removeprefix("http://"))
+
+    assert outcome.code == 2
+    assert "Address already in use" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_database_that_is_none_is_told(program: Program) -> None:
+    """A file of something else is refused and stays as it is."""
+    database = program.home / "letter.txt"
+    database.write_text("Dear Sir, " * 1000)
+
+    outcome = program("serve", "--listen", "127.0.0.1:0", "--db", database)
+
+    assert outcome.code == 2
+    assert str(database) in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert database.read_text() == "Dear Sir, " * 1000
+
+
+@pytest.mark.parametrize("address", ["6999", ":6999", "localhost", "x:70000", "x:-1"])
+def test_what_is_no_address_is_wrong_usage(program: Program, address: str) -> None:
+    """HOST:PORT it must be."""
+    assert program("serve", "--listen", address).code == 2
+
+
+def test_the_largest_content_can_be_set(program: Program) -> None:
+    """A client learns it and refuses what is larger."""
+    program.must("init")
+    database = program.home / "service.db"
+    options = ("--db", database, "--max-content", "100")
+    with program.running("serve", "--listen", "127.0.0.1:0", *options) as process:
+        address = program.address_of(process)
+        program.must("set", "a", "--service", address, stdin=bytes(100))
+        outcome = program("set", "a", "--service", address, stdin=bytes(101))
+
+    assert outcome.code == 1
+
+
+def test_it_does_not_name_its_software(served: str) -> None:
+    """No version is told to strangers."""
+    with urllib.request.urlopen(f"{served}/.well-known/smfs") as answer:
+        assert answer.status == 200
+        assert "server" not in {name.lower() for name in answer.headers}
