@@ -72,3 +72,8 @@ def verify(node_id: str, message: bytes, signature: bytes) -> bool:
     except (CryptoError, ValueError, TypeError):
         return False
     return True
+
+
+def is_point(node_id: str) -> bool:
+    """Whether a node id is a point of the curve that can be somebody's public key."""
+    return bindings.crypto_core_ed25519_is_valid_point(bytes.fromhex(node_id))

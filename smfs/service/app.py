@@ -1,0 +1,275 @@
+"""The ASGI application: routes, start-up, and what runs in the background."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from smfs.crypto.box import Box, seal_box
+from smfs.crypto.identity import Identity
+from smfs.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    MalformedData,
+    ServiceError,
+    TooLarge,
+    UnsupportedMedia,
+)
+from smfs.protocol import canonical, discovery, limits, requests, texts
+from smfs.protocol.requests import Request
+from smfs.service.database import Database
+from smfs.service.domain import Checked, Sealed
+from smfs.service.events import closure_messages, request_messages
+from smfs.service.http import (
+    Disconnected,
+    Incoming,
+    Message,
+    Receive,
+    Response,
+    Send,
+    allowed_methods,
+    json_response,
+    page,
+)
+from smfs.service.notifier import Notifier
+from smfs.service.rows import Hook
+from smfs.service.transaction import Done, Rejected, Worker
+
+_log: Final = logging.getLogger(__name__)
+
+_SWEEP_S: Final = 60.0
+_PAGES: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    MalformedData: (400, "Bad Request"),
+    TooLarge: (413, "Payload Too Large"),
+    UnsupportedMedia: (415, "Unsupported Media Type"),
+}
+"""The refusals that the original answers by a page (PROTOCOL.md section 2)."""
+
+_ROUTES: Final = {request.path(): request for request in requests.ROUTES.values()}
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """How a service is run.
+
+    Attributes:
+        allow_private_hooks: whether notification hooks may call private and loopback addresses.
+        max_content_bytes: the most bytes of content that one secret may have.
+        body_bytes: the largest body; None: what that content needs.
+    """
+
+    allow_private_hooks: bool = False
+    max_content_bytes: int = limits.DEFAULT_CONTENT_BYTES
+    body_bytes: int | None = None
+
+
+def system_now() -> int:
+    """The time of this machine, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def create_service(
+    database: Path,
+    *,
+    options: ServiceOptions | None = None,
+    now: Callable[[], int] = system_now,
+    identity: Identity | None = None,
+) -> Service:
+    """A service over one SQLite file, which several processes may use at once.
+
+    Args:
+        database: the file; it is made where there is none.
+        options: how it is run.
+        now: its clock, ms since 1970.
+        identity: the key that a new database gets; None: a random one.
+    """
+    return Service(database, options or ServiceOptions(), now, identity)
+
+
+class Service:
+    """The ASGI 3 application; an async context manager, in which it can be used.
+
+    Run by a server it starts and stops itself by the lifespan protocol.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        options: ServiceOptions,
+        now: Callable[[], int],
+        identity: Identity | None,
+    ) -> None:
+        self._database = Database(database)
+        self._options = options
+        self._now = now
+        self._wanted = identity
+        self._identity: Identity | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._body_bytes = options.body_bytes or limits.body_limit(options.max_content_bytes)
+
+    @property
+    def node_id(self) -> str:
+        """The service's node id, once it is started."""
+        return self._key.node_id
+
+    @property
+    def _key(self) -> Identity:
+        if self._identity is None:
+            raise RuntimeError("the service is not started")
+        return self._identity
+
+    async def __aenter__(self) -> Self:
+        """Opens the database and starts what runs in the background."""
+        self._identity = await anyio.to_thread.run_sync(self._database.open, self._wanted)
+        self._worker = Worker(
+            self._database, self._identity, self._options.max_content_bytes, self._now
+        )
+        self._notifier = Notifier(
+            allow_private=self._options.allow_private_hooks,
+            now=self._now,
+            note=self._worker.note_call,
+        )
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        await self._tasks.start(self._notifier.run)
+        self._tasks.start_soon(self._sweep_regularly)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """Stops; what waits to be told to hooks is dropped."""
+        if self._tasks is None:
+            return None
+        self._tasks.cancel_scope.cancel()
+        try:
+            return await self._tasks.__aexit__(kind, error, traceback)
+        finally:
+            self._tasks = None
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._database.close)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            try:
+                response = await self._answer(Incoming.of(scope), receive)
+            except Disconnected:
+                return
+            await response.send(send)
+
+    async def sweep(self) -> None:
+        """Removes what is past its closure date, and the signatures that need no remembering."""
+        for hook, message in closure_messages(await self._worker.sweep()):
+            self._notifier.tell(hook, message)
+
+    async def _sweep_regularly(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except sqlite3.Error as error:
+                _log.warning("sweeping failed: %s", type(error).__name__)
+            await anyio.sleep(_SWEEP_S)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.__aenter__()
+        except Exception as error:  # noqa: BLE001 - the server is told, and ends
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # --- one request --------------------------------------------------------------------------
+
+    async def _answer(self, incoming: Incoming, receive: Receive) -> Response:
+        if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
+            return json_response(self._discovery().to_wire())
+        request_type = _ROUTES.get(incoming.path)
+        if request_type is not None and incoming.method == "OPTIONS":
+            return allowed_methods()
+        if request_type is None or incoming.method != "POST":
+            return page(404, f"Cannot {incoming.method} {incoming.path}")
+        try:
+            return await self._carry_out(request_type, incoming, receive)
+        except tuple(_PAGES) as error:
+            return page(*_PAGES[type(error)])
+        except BadRequest as error:
+            return json_response({"error": str(error)}, 400)
+        except sqlite3.Error as error:
+            _log.error("%s failed: %s", request_type.route(), type(error).__name__)
+            return json_response({"error": "The service is busy!"}, 503, retry_after="1")
+
+    async def _carry_out(
+        self, request_type: type[Request], incoming: Incoming, receive: Receive
+    ) -> Response:
+        body = await incoming.body(receive, self._body_bytes)
+        request = requests.parse(request_type, body)
+        outcome = await self._worker.carry_out(request)
+        if isinstance(outcome, Rejected):
+            return json_response({"error": _reason(outcome.error)}, 401)
+        value, text = await self._value(outcome)
+        response_told = True if value == {"ok": True} else value
+        for hook, message in request_messages(incoming, request, outcome, response_told):
+            self._notifier.tell(hook, message)
+        headers = {}
+        if outcome.revision is not None:
+            headers[discovery.REVISION_HEADER] = str(outcome.revision)
+        return Response(200, text, headers=headers)
+
+    async def _value(self, outcome: Done) -> tuple[Any, bytes]:
+        """What is answered, as a JSON value and as its text."""
+        answer = outcome.answer
+        if isinstance(answer, ServiceError):
+            value: Any = {"error": texts.text_of(answer)}
+        elif isinstance(answer, Sealed):
+            value = await anyio.to_thread.run_sync(_seal, answer)
+        elif isinstance(answer, Checked):
+            value = await self._checked(answer.hook)
+        elif isinstance(answer, Box):
+            value = answer.to_json()
+        else:
+            value = {"ok": True} if answer is None else answer
+        return value, canonical.encode(value).encode()
+
+    async def _checked(self, hook: Hook) -> dict[str, Any]:
+        time, error = await self._notifier.check(hook)
+        await self._worker.note_call(hook, time, error)
+        return {**hook.to_wire(), "lastNotification": {"time": time, "error": error}}
+
+    def _discovery(self) -> discovery.Discovery:
+        return discovery.Discovery(
+            self.node_id,
+            self._options.max_content_bytes,
+            self._body_bytes,
+            discovery.FEATURES,
+            self._now(),
+        )
+
+
+def _seal(sealed: Sealed) -> dict[str, str]:
+    return seal_box(sealed.node_id, canonical.encode(sealed.value).encode()).to_json()
+
+
+def _reason(error: ServiceError) -> str:
+    # The original has several words for a signature that does not fit.
+    known = str(error) if isinstance(error, AuthenticationFailed) and str(error) else ""
+    return texts.AUTHENTICATION_PREFIX + (known or texts.text_of(error))

@@ -1,0 +1,141 @@
+"""Who asks: time, replay, auth code and signature, in the original's order (PROTOCOL.md 5, 6)."""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from smfs.crypto.identity import is_node_id, is_point
+from smfs.errors import (
+    BadRequest,
+    InvalidAuthCode,
+    InvalidPoint,
+    ReplayRefused,
+    SignatureRefused,
+    TimestampMissing,
+    TimestampRefused,
+)
+from smfs.protocol import requests, signing
+from smfs.protocol.requests import Request, SignedRequest
+from smfs.service.rows import Rows
+
+_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+"""Of the group that Ed25519 signs in (RFC 8032, section 5.1)."""
+
+_PUBLIC_CODES: Final = {
+    requests.GetNodeId: requests.AUTH_CODE_NODE_ID,
+    requests.OpenSecretSpace: requests.AUTH_CODE_OPEN_SPACE,
+}
+_NODE_IDS: Final = ("public_key", "from_id", "share_to_id", "shared_to_id")
+_MOST_REFUSED: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be said of a request without the database.
+
+    Attributes:
+        signature: as bytes, so that no other spelling of it counts as another one; None where the
+            request has none.
+        fits: whether it fits.
+    """
+
+    signature: bytes | None
+    fits: bool
+
+
+def examine(request: Request, now: int) -> Evidence:
+    """Looks at what needs no database; the costly part of authenticating.
+
+    Args:
+        request: of the right shape.
+        now: ms since 1970.
+
+    Raises:
+        BadRequest: for a node id with capitals, which would name another space.
+    """
+    for name in _NODE_IDS:
+        node_id = getattr(request, name, None)
+        if node_id is not None and not is_node_id(node_id):
+            raise BadRequest(f"Error: unexpected format of parameter {name} - Not in lower case!")
+    if not isinstance(request, SignedRequest):
+        return Evidence(None, fits=True)
+    is_timely = request.timestamp in signing.accepted_frames(now)
+    signature = bytes.fromhex(request.signature)
+    return Evidence(signature, is_timely and signing.verify(request))
+
+
+class Refused:
+    """The signatures of refused requests, which are refused again as replays.
+
+    Nothing depends on them, so they are kept in memory, and only the newest ten thousand.
+    """
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, signature: bytes) -> bool:
+        return signature in self._seen
+
+    def add(self, signature: bytes) -> None:
+        """Remembers a signature."""
+        self._seen[signature] = None
+        if len(self._seen) > _MOST_REFUSED:
+            self._seen.popitem(last=False)
+
+
+def authenticate(
+    rows: Rows, request: Request, evidence: Evidence, refused: Refused, now: int
+) -> str | None:
+    """Lets a request in or not; its signature is used up in either case.
+
+    Returns:
+        who made the use-once auth code that it presented, if it did; the code is left to be used.
+
+    Raises:
+        AuthenticationFailed: with the first reason in the original's order.
+        InvalidPoint: when the public key is none; also a reason of the 401.
+    """
+    if isinstance(request, SignedRequest):
+        _check_time_and_replay(rows, request, evidence, refused, now)
+    creator = _check_code(rows, request)
+    if isinstance(request, SignedRequest) and not evidence.fits:
+        raise _misfit(request)
+    return creator
+
+
+def _check_time_and_replay(
+    rows: Rows, request: SignedRequest, evidence: Evidence, refused: Refused, now: int
+) -> None:
+    if not request.timestamp:
+        raise TimestampMissing
+    signature = evidence.signature or b""
+    until = now + signing.REPLAY_WINDOW_MS
+    if signature in refused or not rows.use_signature(signature, until):
+        raise ReplayRefused
+    if request.timestamp not in signing.accepted_frames(now):
+        raise TimestampRefused
+
+
+def _check_code(rows: Rows, request: Request) -> str | None:
+    public = _PUBLIC_CODES.get(type(request))
+    if public is None:
+        return None
+    code: str = getattr(request, "auth_code")  # noqa: B009 - only these two have one
+    if hmac.compare_digest(code, public):
+        return None
+    creator = rows.code_creator(code, type(request).route())
+    if creator is None:
+        raise InvalidAuthCode
+    return creator
+
+
+def _misfit(request: SignedRequest) -> SignatureRefused | InvalidPoint:
+    scalar = int.from_bytes(bytes.fromhex(request.signature)[32:], "little")
+    if scalar >= _ORDER:
+        return SignatureRefused("Expected valid scalar: 0 < scalar < max")
+    if not is_point(request.public_key):
+        return InvalidPoint(request.public_key)
+    return SignatureRefused("Invalid Signature!")

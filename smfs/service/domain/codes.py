@@ -1,0 +1,36 @@
+"""Who the service is, and the codes that let somebody in (PROTOCOL.md section 6)."""
+
+from __future__ import annotations
+
+import secrets
+
+from smfs.crypto.box import seal_box
+from smfs.protocol import requests
+from smfs.protocol.signing import NodeAnswer
+from smfs.service.domain.operation import Operation
+from smfs.service.rows import Target
+
+
+def get_node_id(op: Operation, request: requests.GetNodeId) -> dict[str, object]:
+    """The service's node id, signed."""
+    del request
+    return NodeAnswer.make(op.service, op.now).to_wire()
+
+
+def create_auth_code(op: Operation, request: requests.CreateAuthCode) -> None:
+    """Makes a code that works once, and shares it to the asker as if the service were a sender."""
+    node_id, sender = request.public_key, op.service.node_id
+    op.space(node_id)
+    op.accepted(node_id, sender)
+    code = secrets.token_hex(32)
+    secret_id = f"{request.action}AuthCode"
+    op.rows.add_code(code, request.action, node_id)
+    op.rows.put_secret(
+        node_id,
+        sender,
+        secret_id,
+        seal_box(node_id, code.encode()),
+        op.changed(node_id),
+        one_time=True,
+    )
+    op.meet(node_id, Target(sender, secret_id))

@@ -1,0 +1,73 @@
+"""Notification hooks: added, listed, removed (PROTOCOL.md section 14)."""
+
+from __future__ import annotations
+
+from smfs.crypto.identity import is_node_id
+from smfs.errors import HookNotFound, InvalidHookTarget, NotAccepted
+from smfs.protocol import requests
+from smfs.service.domain.operation import Checked, Operation
+from smfs.service.rows import OWN, Hook, Target, new_hook_id
+
+
+def add_notification_hook(op: Operation, request: requests.AddNotificationHook) -> Checked:
+    """Stores a hook; its URL is called for a check before the answer is given."""
+    node_id = request.public_key
+    op.space(node_id)
+    target = _target(op, node_id, request.target_id, meet_sub_space=True)
+    hook = Hook(node_id, new_hook_id(), target, request.type, request.notify_url)
+    op.rows.add_hook(hook)
+    op.changed(node_id)
+    return Checked(hook)
+
+
+def get_notification_hooks(
+    op: Operation, request: requests.GetNotificationHooks
+) -> dict[str, object]:
+    """The hooks on one thing."""
+    node_id = request.public_key
+    op.space(node_id)
+    target = _target(op, node_id, request.target_id, meet_sub_space=False)
+    hooks = op.rows.hooks_on(node_id, target)
+    return {"notificationHooks": [hook.to_wire() for hook in hooks]}
+
+
+def delete_notification_hook(op: Operation, request: requests.DeleteNotificationHook) -> None:
+    """Removes a hook of the asker; to others it does not exist."""
+    node_id, hook_id = request.public_key, request.notification_hook_id
+    space = op.rows.space(node_id)
+    hook = op.rows.hook(node_id, hook_id) if space is not None else None
+    if hook is None:
+        raise HookNotFound(hook_id)
+    op.space(node_id)
+    if hook.target.secret_id is not None:
+        op.meet(node_id, hook.target)
+    op.unmeet([hook])
+    op.rows.delete_hook(hook)
+    op.changed(node_id)
+
+
+def _target(op: Operation, node_id: str, target_id: str, *, meet_sub_space: bool) -> Target:
+    """What a target's text names; it is split at every dot, so ids with a dot have no hooks.
+
+    Raises:
+        InvalidHookTarget: when it is of no form that there is.
+        NotAccepted, SecretNotFound: when the thing is not there.
+    """
+    kind, *rest = target_id.split(".")
+    if kind == "this" and not rest:
+        return Target()
+    if kind == "secrets" and len(rest) == 1:
+        op.own_secret(node_id, rest[0])
+        return Target(OWN, rest[0])
+    if kind != "subSpaces" or not rest:
+        raise InvalidHookTarget
+    sender, *ids = rest
+    if not is_node_id(sender):
+        raise NotAccepted(sender)
+    op.accepted(node_id, sender, meet=meet_sub_space)
+    if len(ids) > 1:
+        raise InvalidHookTarget
+    if not ids:
+        return Target(sender)
+    op.secret(node_id, sender, ids[0])
+    return Target(sender, ids[0])

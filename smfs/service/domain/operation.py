@@ -1,0 +1,114 @@
+"""One request at work: what its function of the domain is given, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from smfs.crypto.identity import Identity
+from smfs.errors import NotAccepted, SecretNotFound, SpaceNotFound
+from smfs.protocol.spaces import StoredSecret
+from smfs.service.rows import OWN, Hook, Rows, SpaceRow, Target
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """An answer that is encrypted to `node_id` once the transaction is over."""
+
+    node_id: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The answer of a hook that was just added, and has yet to be called for a check."""
+
+    hook: Hook
+
+
+@dataclass
+class Operation:
+    """One request at work.
+
+    Attributes:
+        rows: of its transaction.
+        now: ms since 1970.
+        service: the service's key.
+        content_bytes: the most bytes of content that a secret may have.
+        creator: who made the use-once auth code that was presented, if one was.
+        revision: the revision that the request gave to the asker's own space.
+        met: the hooks on what the request has come across so far (PROTOCOL.md section 14).
+        closed: the hooks on what had closed before the request came across it.
+    """
+
+    rows: Rows
+    now: int
+    service: Identity
+    content_bytes: int
+    creator: str | None = None
+    revision: int | None = None
+    met: list[Hook] = field(default_factory=list)
+    closed: list[Hook] = field(default_factory=list)
+    _hooked: dict[str, bool] = field(default_factory=dict)
+
+    def space(self, node_id: str) -> SpaceRow:
+        """An open space; its hooks are met.
+
+        Raises:
+            SpaceNotFound: when there is none.
+        """
+        found = self.rows.space(node_id)
+        if found is None:
+            raise SpaceNotFound(node_id)
+        self._hooked[node_id] = found.hooked
+        self.meet(node_id, Target())
+        return found
+
+    def accepted(self, node_id: str, from_id: str, *, meet: bool = True) -> None:
+        """A sub space must be there; its hooks are met. Raises NotAccepted."""
+        if not self.rows.has_sub_space(node_id, from_id):
+            raise NotAccepted(from_id)
+        if meet:
+            self.meet(node_id, Target(from_id))
+
+    def secret(
+        self, node_id: str, from_id: str, secret_id: str, *, meet: bool = True
+    ) -> StoredSecret:
+        """A secret must be there; its hooks are met. Raises SecretNotFound."""
+        found = self.rows.secret(node_id, from_id, secret_id)
+        if found is None:
+            raise SecretNotFound(secret_id)
+        if meet:
+            self.meet(node_id, Target(from_id, secret_id))
+        return found
+
+    def own_secret(self, node_id: str, secret_id: str, *, meet: bool = True) -> StoredSecret:
+        """As `secret`, of the own ones."""
+        return self.secret(node_id, OWN, secret_id, meet=meet)
+
+    def meet(self, node_id: str, target: Target) -> None:
+        """The request came across `target`, so its hooks will be told."""
+        if self._hooked.get(node_id):
+            self.met.extend(self.rows.hooks_on(node_id, target))
+
+    def unmeet(self, gone: Iterable[Hook]) -> None:
+        """Hooks that the request itself removed are told of nothing."""
+        ids = {hook.hook_id for hook in gone}
+        self.met = [hook for hook in self.met if hook.hook_id not in ids]
+
+    def changed(self, node_id: str) -> int:
+        """A new revision of the asker's own space."""
+        self.revision = self.rows.next_revision(node_id)
+        return self.revision
+
+    def close(self, node_id: str, from_id: str) -> None:
+        """Removes what is past its date; its hooks and the space's are told of that."""
+        if not self.rows.is_closed(node_id, from_id):
+            return
+        self.closed += self.rows.hooks_on(node_id, Target())
+        if from_id:
+            self.closed += self.rows.hooks_on(node_id, Target(from_id))
+            self.rows.delete_sub_space(node_id, from_id)
+        else:
+            self.rows.delete_space(node_id)

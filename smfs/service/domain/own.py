@@ -1,0 +1,55 @@
+"""A node's own secrets (PROTOCOL.md section 7)."""
+
+from __future__ import annotations
+
+from smfs.crypto.box import Box, seal_box
+from smfs.errors import NoSecretId, SecretNotFound
+from smfs.protocol import requests
+from smfs.service.domain.operation import Operation
+from smfs.service.rows import OWN, Target
+
+
+def set_secret(op: Operation, request: requests.SetSecret) -> None:
+    """Encrypts the envelope to its owner once more and stores it; hooks on the id stay."""
+    node_id, secret_id = request.public_key, request.secret_id
+    box = seal_envelope_text(node_id, request.secret)
+    require_id(secret_id)
+    op.space(node_id)
+    op.rows.put_secret(node_id, OWN, secret_id, box, op.changed(node_id))
+    op.meet(node_id, Target(OWN, secret_id))
+
+
+def get_secret(op: Operation, request: requests.GetSecret) -> Box:
+    """The service-layer box, the same bytes each time."""
+    require_id(request.secret_id)
+    op.space(request.public_key)
+    found = op.own_secret(request.public_key, request.secret_id).box
+    if found is None:
+        raise SecretNotFound(request.secret_id)
+    return found
+
+
+def delete_secret(op: Operation, request: requests.DeleteSecret) -> None:
+    """Removes a secret and the hooks on it, which hear nothing of it."""
+    node_id, secret_id = request.public_key, request.secret_id
+    require_id(secret_id)
+    op.space(node_id)
+    if not op.rows.delete_secret(node_id, OWN, secret_id):
+        raise SecretNotFound(secret_id)
+    op.changed(node_id)
+
+
+def require_id(secret_id: str) -> None:
+    """Raises NoSecretId for the empty id."""
+    if not secret_id:
+        raise NoSecretId
+
+
+def seal_envelope_text(node_id: str, text: str) -> Box:
+    """The service's layer; a lone surrogate becomes U+FFFD, as UTF-8 has no form for it.
+
+    Raises:
+        InvalidPoint: when nothing can be encrypted to this node id.
+    """
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return seal_box(node_id, joined.encode())

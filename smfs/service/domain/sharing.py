@@ -1,0 +1,61 @@
+"""Secrets between nodes (PROTOCOL.md sections 7 and 13)."""
+
+from __future__ import annotations
+
+from smfs.crypto.box import Box
+from smfs.errors import SecretNotFound, TooLarge
+from smfs.protocol import requests
+from smfs.service.domain.operation import Operation
+from smfs.service.domain.own import require_id, seal_envelope_text
+from smfs.service.rows import Target
+
+
+def share_secret_to(op: Operation, request: requests.ShareSecretTo) -> None:
+    """Puts an envelope into the recipient's sub space of the asker."""
+    recipient, sender, secret_id = request.share_to_id, request.public_key, request.secret_id
+    box = seal_envelope_text(recipient, request.secret)
+    require_id(secret_id)
+    op.space(recipient)
+    op.accepted(recipient, sender)
+    revision = op.rows.next_revision(recipient)
+    op.rows.put_secret(
+        recipient, sender, secret_id, box, revision, one_time=request.is_one_time_secret
+    )
+    op.meet(recipient, Target(sender, secret_id))
+
+
+def check_share(op: Operation, request: requests.CheckShare) -> None:
+    """Says what `share_secret_to` would say; stores nothing, and nobody is told."""
+    seal_envelope_text(request.share_to_id, "")
+    require_id(request.secret_id)
+    op.space(request.share_to_id)
+    op.accepted(request.share_to_id, request.public_key)
+    op.met.clear()
+    if request.size > op.content_bytes:
+        raise TooLarge
+
+
+def get_secret_from(op: Operation, request: requests.GetSecretFrom) -> Box:
+    """One shared secret; one that is one-time is gone with the answer."""
+    node_id, sender, secret_id = request.public_key, request.from_id, request.secret_id
+    require_id(secret_id)
+    op.space(node_id)
+    op.accepted(node_id, sender)
+    found = op.secret(node_id, sender, secret_id)
+    if found.box is None:
+        raise SecretNotFound(secret_id)
+    if found.is_one_time:
+        op.rows.delete_secret(node_id, sender, secret_id)
+        op.changed(node_id)
+    return found.box
+
+
+def delete_shared_secret(op: Operation, request: requests.DeleteSharedSecret) -> None:
+    """Takes back what the asker shared."""
+    recipient, sender, secret_id = request.shared_to_id, request.public_key, request.secret_id
+    require_id(secret_id)
+    op.space(recipient)
+    op.accepted(recipient, sender)
+    if not op.rows.delete_secret(recipient, sender, secret_id):
+        raise SecretNotFound(secret_id)
+    op.rows.next_revision(recipient)
