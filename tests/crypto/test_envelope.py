@@ -24,7 +24,11 @@ SHARED = Address("shared", ALICE.node_id, BOB.node_id, "id")
 NOW = 1_800_000_000_000
 IDS = st.text(st.characters(exclude_categories=()), max_size=8)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
@@ -134,7 +138,7 @@ def test_an_envelope_fits_one_place_only(moved: Address) -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_one_changed_character_never_gives_other_signed_content(data: st.DataObject) -> None:
-    """An altered envelope is refused, reads as unsigned, or still says exactly the same."""
+    """An altered envelope is refused, or is no envelope any more and reads as unsigned."""
     text = seal_envelope(ALICE, SHARED, b"content", NOW)
     place = data.draw(st.integers(0, len(text) - 1))
     other = text[:place] + data.draw(st.characters(codec="ascii")) + text[place + 1 :]
@@ -142,11 +146,8 @@ def test_one_changed_character_never_gives_other_signed_content(data: st.DataObj
         opened = open_envelope(BOB, SHARED, other.encode())
     except SmfsError:
         return
-    if opened.sender is None:
-        # Only what is no envelope any more, so that its text itself is the content.
-        assert opened.content == other.encode()
-    else:
-        assert (opened.content, opened.signed_at) == (b"content", NOW)
+    if other != text:
+        assert (opened.content, opened.sender) == (other.encode(), None)
 
 
 @settings(deadline=None)
@@ -158,7 +159,7 @@ def test_any_value_in_a_field_is_refused_or_changes_nothing(name: str, value: An
     if changed == wire and type(value) is type(wire[name]):
         return
     with pytest.raises((TamperedSecret, errors.MalformedData)):
-        open_envelope(ALICE, OWN, json.dumps(changed).encode())
+        open_envelope(ALICE, OWN, json.dumps(changed, separators=(",", ":")).encode())
 
 
 @settings(deadline=None)
