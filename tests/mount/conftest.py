@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,29 @@ class Home:
         )
         self._processes.append(process)
         return process
+
+    @contextmanager
+    def talk(self, *command: str | Path, cwd: Path) -> Iterator[Callable[[bytes], bytes]]:
+        """Runs a program that answers each input with one line; it must end with 0."""
+        with subprocess.Popen(
+            [*self.account.prefix(), *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=cwd,
+            env=self.environment,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            asking, answering = process.stdin, process.stdout
+
+            def say(text: bytes) -> bytes:
+                asking.write(text)
+                asking.flush()
+                return answering.readline()
+
+            yield say
+            asking.close()
+            assert process.wait(PATIENCE) == 0
 
     def in_terminal(self, *command: str | Path, keys: Sequence[tuple[bytes, bytes]]) -> int:
         """Runs a program in a terminal.
@@ -290,7 +314,8 @@ def mounted(home: Home) -> Path:
 @pytest.fixture
 def folder(home: Home, mounted: Path, request: pytest.FixtureRequest) -> Path:
     """A directory of secrets of the test's own in the mount."""
-    made = mounted / "own" / request.function.__name__
+    test: str = request.function.__name__
+    made = mounted / "own" / test
     home.do("mkdir", made)
     return made
 

@@ -96,23 +96,13 @@ def test_a_file_that_is_open_can_be_closed_after_the_signal(home: Home) -> None:
     """The mount is gone for new programs, yet who has begun a write gets it through."""
     directory = home.mount()
     process = _process_of(home, directory)
-    script = "exec 3>own/late; echo ready; read _; echo content >&3; exec 3>&-"
-    writer = subprocess.Popen(
-        [*home.account.prefix(), "bash", "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=directory,
-        env=home.environment,
-    )
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == b"ready\n"
-
-    with _ends(process):
+    script = "exec 3>own/late; echo ready; read _; echo content >&3 && exec 3>&- && echo done"
+    with home.talk("bash", "-c", script, cwd=directory) as say, _ends(process):
+        assert say(b"") == b"ready\n"
         os.kill(process, signal.SIGTERM)
         _wait_until_gone(directory)
-        out, _ = writer.communicate(b"\n", timeout=PATIENCE)
+        assert say(b"\n") == b"done\n"
 
-    assert (writer.returncode, out) == (0, b"")
     assert home.must("get", "late") == b"content\n"
 
 

@@ -263,5 +263,39 @@ def test_what_is_removed_while_open_can_still_be_read(home: Home, folder: Path) 
     assert (outcome.code, outcome.out) == (0, b"content\n")
 
 
+def test_a_map_can_be_written(home: Home, folder: Path, stored: Stored) -> None:
+    """What a program writes through memory is stored by its fsync."""
+    home.bash("echo hello >f", cwd=folder)
+    script = """
+import mmap, os
+with open("f", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+    mapped[0:1] = b"j"
+    mapped.flush()
+    os.fsync(file.fileno())
+"""
+
+    home.do("python3", "-c", script, cwd=folder)
+
+    assert stored(folder / "f") == b"jello\n"
+
+
+def test_other_ways_to_write(home: Home, folder: Path, stored: Stored) -> None:
+    """`tee`, `sort -o`, `dd conv=notrunc`, `curl -o`, `flock`."""
+    script = """
+        set -e
+        printf 'b\\na\\n' | tee f >/dev/null
+        sort -o f f
+        printf X | dd of=f bs=1 seek=2 conv=notrunc status=none
+        curl -s -o copied file://$PWD/f
+        flock f true
+        flock copied -c 'echo c >>copied'
+    """
+
+    assert home.bash(script, cwd=folder).code == 0
+
+    assert stored(folder / "f") == b"a\nX\n"
+    assert stored(folder / "copied") == b"a\nX\nc\n"
+
+
 def _seconds(home: Home, path: Path) -> float:
     return float(home.do("stat", "-c", "%.9Y", path))
