@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smfs.crypto import box as boxes
 from smfs.crypto.box import Box, box_from_json, open_box, seal_box, seal_with
-from smfs.crypto.identity import Identity
+from smfs.crypto.identity import Identity, is_point
 from smfs.errors import DecryptionFailed, InvalidPoint, MalformedData, SmfsError
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "original"
@@ -129,6 +129,17 @@ def test_nothing_is_sealed_to_what_is_no_key(node_id: str) -> None:
     """Small orders, points off the curve and other text are refused as such."""
     with pytest.raises(InvalidPoint):
         seal_box(node_id, b"x")
+
+
+@given(st.binary(min_size=32, max_size=32))
+@example(bytes.fromhex(POINT))
+def test_a_point_is_what_can_be_sealed_to(point: bytes) -> None:
+    """`is_point` says beforehand whether sealing to a node id would be refused."""
+    if is_point(point.hex()):
+        assert isinstance(seal_box(point.hex(), b"x"), Box)
+    else:
+        with pytest.raises(InvalidPoint):
+            seal_box(point.hex(), b"x")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,13 @@ def test_there_are_bodies_of_many_routes() -> None:
     assert len({case["route"] for case in BODIES}) >= 10
 
 
+def test_the_public_auth_codes_are_those_of_a_new_original() -> None:
+    """A client without a code of its own is let in by the original."""
+    codes = RECORDED["defaultAuthCodes"]
+    assert codes["getNodeId"] == requests.AUTH_CODE_NODE_ID
+    assert codes["openSecretSpace"] == requests.AUTH_CODE_OPEN_SPACE
+
+
 @given(st.text(st.characters(exclude_categories=()), max_size=10))
 def test_what_is_signed_verifies_after_its_way_over_the_wire(secret_id: str) -> None:
     """Any id, lone surrogates included, is signed and verified over the same text."""
