@@ -20,9 +20,11 @@ class Node:
         self.node_id = program.must("init", *self._options)
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Outcome:
+        """Runs smfs as this node."""
         return self._program(*self._options, *arguments, stdin=stdin)
 
     def must(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Runs smfs as this node; it must succeed."""
         return self._program.must(*self._options, *arguments, stdin=stdin)
 
 
