@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,17 +119,26 @@ def test_a_mount_tells_nobody(program: Program, mount: Callable[..., Path]) -> N
     assert _found_in(_all_files(program.home), FORMS) == []
 
 
-def test_the_memory_of_a_mount_is_closed_and_makes_no_core(
-    mount: Callable[..., Path],
-) -> None:
-    """The kernel says that the process cannot be dumped, and that a core file has no room."""
+def test_a_mount_makes_no_core_file(mount: Callable[..., Path]) -> None:
+    """The kernel says that it has no room."""
     process = json.loads((mount() / ".status").read_text())["pid"]
 
     limits = Path(f"/proc/{process}/limits").read_text().splitlines()
     core = next(line for line in limits if line.startswith("Max core file size"))
     assert core.split()[4:6] == ["0", "0"]
-    # An undumpable process belongs to root in /proc, whoever runs it (proc(5)).
-    assert Path(f"/proc/{process}/mem").stat().st_uid == 0
+
+
+def test_a_hardened_process_is_undumpable() -> None:
+    """As the kernel tells the process itself: prctl(PR_GET_DUMPABLE), before and after."""
+    script = (
+        "import ctypes; from smfs.cli.hardening import harden_process;"
+        "libc = ctypes.CDLL(None); before = libc.prctl(3, 0, 0, 0, 0); harden_process();"
+        "print(before, libc.prctl(3, 0, 0, 0, 0))"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+    assert shown.stdout == b"1 0\n"
 
 
 def test_the_search_finds_a_planted_canary(program: Program) -> None:
