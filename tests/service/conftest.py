@@ -298,9 +298,7 @@ def options() -> ServiceOptions:
 
 
 @pytest.fixture
-async def service(
-    database: Path, options: ServiceOptions, clock: Clock
-) -> AsyncIterator[Service]:
+async def service(database: Path, options: ServiceOptions, clock: Clock) -> AsyncIterator[Service]:
     """A running service that knows nobody."""
     async with create_service(database, options=options, now=clock) as running:
         yield running
@@ -335,9 +333,7 @@ async def bob(node: Callable[..., Node]) -> Node:
 
 
 @pytest.fixture
-def restarting(
-    database: Path, options: ServiceOptions, clock: Clock
-) -> Callable[[], Any]:
+def restarting(database: Path, options: ServiceOptions, clock: Clock) -> Callable[[], Any]:
     """Starts a service on the test's database, as often as asked: `async with restarting() as s`."""
 
     @asynccontextmanager

@@ -59,9 +59,10 @@ def _target(op: Operation, node_id: str, target_id: str, *, meet_sub_space: bool
     if kind == "secrets" and len(rest) == 1:
         op.own_secret(node_id, rest[0])
         return Target(OWN, rest[0])
-    if kind != "subSpaces" or not rest:
+    if kind != "subSpaces":
         raise InvalidHookTarget
-    sender, *ids = rest
+    # The original looks a missing name up all the same.
+    sender, *ids = rest or ["undefined"]
     if not is_node_id(sender):
         raise NotAccepted(sender)
     op.accepted(node_id, sender, meet=meet_sub_space)
