@@ -10,6 +10,8 @@ from typing import Final
 from smfs.errors import ClosureDatePassed, InvalidInput
 
 _RELATIVE: Final = re.compile(r"\+(\d{1,6}) ?(hour|day|month|year)s?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _FORMS: Final = "an ISO 8601 date or date-time, or +4hours, +4days, +4months, +4years"
 
 
@@ -35,10 +37,10 @@ def parse_expiry(text: str, *, now: datetime) -> int | None:
     try:
         found = _RELATIVE.fullmatch(text)
         moment = _later(now, int(found[1]), found[2]) if found else datetime.fromisoformat(text)
-        milliseconds = int(moment.timestamp() * 1000)
+        milliseconds = (moment.astimezone(UTC) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise InvalidInput(f"a closing date is {_FORMS}") from None
-    if milliseconds <= now.timestamp() * 1000:
+    if milliseconds <= (now - _EPOCH) // _MILLISECOND:
         raise ClosureDatePassed("the closing date has already passed")
     return milliseconds
 
@@ -48,8 +50,8 @@ def format_expiry(closure_date: float | None) -> str:
     if closure_date is None:
         return ""
     try:
-        moment = datetime.fromtimestamp(closure_date / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
+        moment = _EPOCH + int(closure_date) * _MILLISECOND
+    except OverflowError:
         return f"{closure_date:.0f} ms after 1970-01-01"  # services take dates of any size
     precision = "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")

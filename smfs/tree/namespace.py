@@ -90,10 +90,10 @@ class Namespace:
         if self.kind(path) != "file":
             raise NoSuchName(path[-1] if path else "/")
         is_own = path[-1] == names.DIRECTORY_SELF
-        found = self._require(path[:-1] if is_own else path).secret_id
-        if found is None:
+        folder = self._find(path[:-1] if is_own else path)
+        if folder is None or folder.secret_id is None:
             raise NoSuchName(path[-1])
-        return found
+        return folder.secret_id
 
     def path(self, secret_id: str) -> Path:
         """Where an id is shown now, or would be."""

@@ -44,10 +44,11 @@ class Tree:
 
     Attributes:
         inodes: the numbers and the nodes behind them.
+        view: as given.
     """
 
     def __init__(self, view: View, *, now: Callable[[], float] = time.time) -> None:
-        self._view = view
+        self.view = view
         self._now = now
         self._started = now()
         self.inodes = Inodes()
@@ -58,9 +59,9 @@ class Tree:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._failures = Failures(self._tasks, self._now)
-        context = Context(self._view, self.inodes, self._failures, self._now)
+        context = Context(self.view, self.inodes, self._failures, self._now)
         root = Root(self.inodes, self._now())  # the first node gets the root's number
-        self._own = Area(context, OwnStore(self._view), ("own",))
+        self._own = Area(context, OwnStore(self.view), ("own",))
         self._shared = SharedDirectory(context)
         self._accept = AcceptDirectory(context)
         root.show(
@@ -101,8 +102,8 @@ class Tree:
         areas = (self._own, *self._shared.areas())
         return {
             "pid": os.getpid(),
-            "nodeId": self._view.node_id,
-            **self._view.state(),
+            "nodeId": self.view.node_id,
+            **self.view.state(),
             "startedAt": self._started,
             "unsent": [area.path_of(file) for area in areas for file in area.unsent()],
             "failures": [asdict(failure) for failure in self._failures.list()],
