@@ -167,8 +167,9 @@ class Service:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
+            incoming = Incoming.of(scope)
             try:
-                response = await self._answer(Incoming.of(scope), receive)
+                response = await self._answer(incoming, receive)
             except Disconnected:
                 return
             await response.send(send)
@@ -201,13 +202,11 @@ class Service:
     # --- one request --------------------------------------------------------------------------
 
     async def _answer(self, incoming: Incoming, receive: Receive) -> Response:
-        if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
-            return json_response(self._discovery().to_wire())
         request_type = _ROUTES.get(incoming.path)
         if request_type is not None and incoming.method == "OPTIONS":
             return allowed_methods()
         if request_type is None or incoming.method != "POST":
-            return page(404, f"Cannot {incoming.method} {incoming.path}")
+            return self._other(incoming)
         try:
             return await self._carry_out(request_type, incoming, receive)
         except tuple(_PAGES) as error:
@@ -217,6 +216,11 @@ class Service:
         except sqlite3.Error as error:
             _log.error("%s failed: %s", request_type.route(), type(error).__name__)
             return json_response({"error": "The service is busy!"}, 503, retry_after="1")
+
+    def _other(self, incoming: Incoming) -> Response:
+        if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
+            return json_response(self._discovery().to_wire())
+        return page(404, f"Cannot {incoming.method} {incoming.path}")
 
     async def _carry_out(
         self, request_type: type[Request], incoming: Incoming, receive: Receive

@@ -53,9 +53,9 @@ class Notifier:
         timeout = httpx.Timeout(_CALL_S)
         async with (
             httpx.AsyncClient(timeout=timeout, trust_env=False) as self._client,
-            anyio.create_task_group() as tasks,
             self._receive,
             self._send,
+            anyio.create_task_group() as tasks,
         ):
             for _ in range(_AT_ONCE):
                 tasks.start_soon(self._work)

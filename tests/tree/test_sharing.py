@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smfs.crypto.identity import Identity
 from smfs.errors import (
     AccessRefused,
     ClosureDatePassed,
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.trio
 
 Kernel = Any
 World = Any
-STRANGER = "ab" * 32
+STRANGER = Identity.generate().node_id
 
 
 @pytest.fixture
