@@ -92,11 +92,19 @@ class Home:
         """A new directory in a mount."""
         return Path(self.do("mktemp", "-d", "-p", directory).decode().strip())
 
+    def command(self, *command: str | Path, cwd: Path | None = None) -> list[str]:
+        """What to execute so that the account runs a program in a directory.
+
+        The directory may be closed to everybody else, so it is entered by the account.
+        """
+        enter = ["env", "-C", str(cwd or self.path)]
+        return [*self.account.prefix(), *enter, *map(str, command)]
+
     def run(
         self, *command: str | Path, stdin: bytes = b"", cwd: Path | None = None, **more: str
     ) -> Outcome:
         """Runs a program to its end; its exit code is the caller's to judge."""
-        return self._run([*self.account.prefix(), *map(str, command)], stdin, cwd, more)
+        return self._run(self.command(*command, cwd=cwd), stdin, more)
 
     def do(
         self, *command: str | Path, stdin: bytes = b"", cwd: Path | None = None, **more: str
@@ -112,7 +120,7 @@ class Home:
 
     def smfs(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Outcome:
         """Runs smfs to its end; `more` is added to its environment."""
-        return self._run([*self._smfs(), *map(str, arguments)], stdin, self.path, more)
+        return self._run([*self._smfs(), *map(str, arguments)], stdin, more)
 
     def must(self, *arguments: str | Path, stdin: bytes = b"") -> bytes:
         """Runs smfs, which must succeed; returns its standard output."""
@@ -137,10 +145,9 @@ class Home:
     def talk(self, *command: str | Path, cwd: Path) -> Iterator[Callable[[bytes], bytes]]:
         """Runs a program that answers each input with one line; it must end with 0."""
         with subprocess.Popen(
-            [*self.account.prefix(), *map(str, command)],
+            self.command(*command, cwd=cwd),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=cwd,
             env=self.environment,
         ) as process:
             assert process.stdin is not None
@@ -168,11 +175,10 @@ class Home:
         """
         ours, theirs = pty.openpty()
         with subprocess.Popen(
-            [*self.account.prefix(), *map(str, command)],
+            self.command(*command),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            cwd=self.path,
             env=self.environment,
             start_new_session=True,
         ) as process:
@@ -233,15 +239,13 @@ class Home:
     def _smfs(self) -> list[str]:
         return [*self.account.prefix(may_reach_all=True), str(PROGRAM)]
 
-    def _run(
-        self, command: list[str], stdin: bytes, cwd: Path | None, more: dict[str, str]
-    ) -> Outcome:
+    def _run(self, command: list[str], stdin: bytes, more: dict[str, str]) -> Outcome:
         finished = subprocess.run(
             command,
             input=stdin,
             capture_output=True,
             check=False,
-            cwd=cwd or self.path,
+            cwd=self.path,
             env=self.environment | more,
             timeout=PATIENCE,
         )

@@ -120,7 +120,7 @@ def test_a_mount_in_use_is_not_unmounted(home: Home) -> None:
     directory = home.mount()
     home.bash("echo x >own/in-use", cwd=directory)
     user = subprocess.Popen(
-        [*home.account.prefix(), "sleep", "600"], cwd=directory / "own", env=home.environment
+        home.command("sleep", "600", cwd=directory / "own"), env=home.environment
     )
     try:
         outcome = home.smfs("umount", directory)

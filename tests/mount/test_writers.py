@@ -70,8 +70,7 @@ def test_two_appenders_at_once(home: Home, folder: Path, stored: Stored) -> None
     script = "for i in $(seq 30); do echo $NAME-$i >>f || exit; done"
     running = [
         subprocess.Popen(
-            [*home.account.prefix(), "bash", "-c", script],
-            cwd=folder,
+            home.command("bash", "-c", script, cwd=folder),
             env=home.environment | {"NAME": name},
         )
         for name in ("first", "second")
