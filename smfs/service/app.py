@@ -30,6 +30,8 @@ from smfs.protocol.requests import Request
 from smfs.service.database import Database
 from smfs.service.domain import Checked, Sealed
 from smfs.service.events import closure_messages, request_messages
+from smfs.service.hook_rows import Hook
+from smfs.service.hooks import Notifier
 from smfs.service.http import (
     Disconnected,
     Incoming,
@@ -41,8 +43,6 @@ from smfs.service.http import (
     json_response,
     page,
 )
-from smfs.service.notifier import Notifier
-from smfs.service.rows import Hook
 from smfs.service.transaction import Done, Rejected, Worker
 
 _log: Final = logging.getLogger(__name__)

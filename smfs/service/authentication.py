@@ -113,7 +113,7 @@ def _check_time_and_replay(
         raise TimestampMissing
     signature = evidence.signature or b""
     until = now + signing.REPLAY_WINDOW_MS
-    if signature in refused or not rows.use_signature(signature, until):
+    if signature in refused or not rows.admission.use_signature(signature, until):
         raise ReplayRefused
     if request.timestamp not in signing.accepted_frames(now):
         raise TimestampRefused
@@ -126,7 +126,7 @@ def _check_code(rows: Rows, request: Request) -> str | None:
     code: str = getattr(request, "auth_code")  # noqa: B009 - only these two have one
     if hmac.compare_digest(code, public):
         return None
-    creator = rows.code_creator(code, type(request).route())
+    creator = rows.admission.code_creator(code, type(request).route())
     if creator is None:
         raise InvalidAuthCode
     return creator

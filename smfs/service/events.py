@@ -8,8 +8,8 @@ from typing import Any, Final
 from smfs.errors import ServiceError
 from smfs.protocol.requests import Request, SignedRequest
 from smfs.service.domain import EVENTS
+from smfs.service.hook_rows import Hook
 from smfs.service.http import Incoming
-from smfs.service.rows import Hook
 from smfs.service.transaction import Done
 
 _ERROR: Final = "event onError"

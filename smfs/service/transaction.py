@@ -15,7 +15,8 @@ from smfs.service import authentication
 from smfs.service.authentication import Evidence, Refused
 from smfs.service.database import Database
 from smfs.service.domain import FUNCTIONS, READING, Operation
-from smfs.service.rows import Hook, Rows
+from smfs.service.hook_rows import Hook, HookRows
+from smfs.service.rows import Rows
 
 _CODED: Final = (requests.OpenSecretSpace, requests.GetNodeId)
 
@@ -85,7 +86,7 @@ class Worker:
     async def note_call(self, hook: Hook, time: int, error: str | None) -> None:
         """Stores how the last call of a hook went."""
         await self._database.read(
-            lambda connection: Rows(connection, self._now()).note_call(hook, time, error)
+            lambda connection: HookRows(connection).note_call(hook, time, error)
         )
 
     async def sweep(self) -> list[Hook]:
@@ -93,7 +94,7 @@ class Worker:
 
         def work(connection: sqlite3.Connection) -> list[Hook]:
             rows = Rows(connection, self._now())
-            rows.forget_signatures()
+            rows.admission.forget_signatures()
             op = Operation(rows, self._now(), self._service, self._content_bytes)
             for node_id, from_id in rows.closed():
                 op.close(node_id, from_id)
@@ -121,5 +122,5 @@ class Worker:
             return Done(error, None, op.met, [])
         # Only now is everything in order: a code that brought nothing can be used again.
         if creator is not None and isinstance(request, _CODED):
-            rows.use_code(request.auth_code)
+            rows.admission.use_code(request.auth_code)
         return Done(answer, op.revision, op.met, op.closed)

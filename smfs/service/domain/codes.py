@@ -8,7 +8,7 @@ from smfs.crypto.box import seal_box
 from smfs.protocol import requests
 from smfs.protocol.signing import NodeAnswer
 from smfs.service.domain.operation import Operation
-from smfs.service.rows import Target
+from smfs.service.hook_rows import Target
 
 
 def get_node_id(op: Operation, request: requests.GetNodeId) -> dict[str, object]:
@@ -24,7 +24,7 @@ def create_auth_code(op: Operation, request: requests.CreateAuthCode) -> None:
     op.accepted(node_id, sender)
     code = secrets.token_hex(32)
     secret_id = f"{request.action}AuthCode"
-    op.rows.add_code(code, request.action, node_id)
+    op.rows.admission.add_code(code, request.action, node_id)
     op.rows.put_secret(
         node_id,
         sender,

@@ -6,7 +6,8 @@ from smfs.crypto.identity import is_node_id
 from smfs.errors import HookNotFound, InvalidHookTarget, NotAccepted
 from smfs.protocol import requests
 from smfs.service.domain.operation import Checked, Operation
-from smfs.service.rows import OWN, Hook, Target, new_hook_id
+from smfs.service.hook_rows import Hook, Target, new_hook_id
+from smfs.service.keys import OWN
 
 
 def add_notification_hook(op: Operation, request: requests.AddNotificationHook) -> Checked:
@@ -15,8 +16,7 @@ def add_notification_hook(op: Operation, request: requests.AddNotificationHook) 
     op.space(node_id)
     target = _target(op, node_id, request.target_id, meet_sub_space=True)
     hook = Hook(node_id, new_hook_id(), target, request.type, request.notify_url)
-    op.rows.add_hook(hook)
-    op.changed(node_id)
+    op.rows.hooks.add(hook, op.changed(node_id))
     return Checked(hook)
 
 
@@ -27,7 +27,7 @@ def get_notification_hooks(
     node_id = request.public_key
     op.space(node_id)
     target = _target(op, node_id, request.target_id, meet_sub_space=False)
-    hooks = op.rows.hooks_on(node_id, target)
+    hooks = op.rows.hooks.on(node_id, target)
     return {"notificationHooks": [hook.to_wire() for hook in hooks]}
 
 
@@ -35,14 +35,14 @@ def delete_notification_hook(op: Operation, request: requests.DeleteNotification
     """Removes a hook of the asker; to others it does not exist."""
     node_id, hook_id = request.public_key, request.notification_hook_id
     space = op.rows.space(node_id)
-    hook = op.rows.hook(node_id, hook_id) if space is not None else None
+    hook = op.rows.hooks.find(node_id, hook_id) if space is not None else None
     if hook is None:
         raise HookNotFound(hook_id)
     op.space(node_id)
     if hook.target.secret_id is not None:
         op.meet(node_id, hook.target)
     op.unmeet([hook])
-    op.rows.delete_hook(hook)
+    op.rows.hooks.delete(hook)
     op.changed(node_id)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from smfs.crypto.identity import Identity
 from smfs.errors import NotAccepted, SecretNotFound, SpaceNotFound
 from smfs.protocol.spaces import StoredSecret
-from smfs.service.rows import OWN, Hook, Rows, SpaceRow, Target
+from smfs.service.hook_rows import Hook, Target
+from smfs.service.keys import OWN
+from smfs.service.rows import Rows, SpaceRow
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Operation:
     def meet(self, node_id: str, target: Target) -> None:
         """The request came across `target`, so its hooks will be told."""
         if self._hooked.get(node_id):
-            self.met.extend(self.rows.hooks_on(node_id, target))
+            self.met.extend(self.rows.hooks.on(node_id, target))
 
     def unmeet(self, gone: Iterable[Hook]) -> None:
         """Hooks that the request itself removed are told of nothing."""
@@ -106,9 +108,9 @@ class Operation:
         """Removes what is past its date; its hooks and the space's are told of that."""
         if not self.rows.is_closed(node_id, from_id):
             return
-        self.closed += self.rows.hooks_on(node_id, Target())
+        self.closed += self.rows.hooks.on(node_id, Target())
         if from_id:
-            self.closed += self.rows.hooks_on(node_id, Target(from_id))
+            self.closed += self.rows.hooks.on(node_id, Target(from_id))
             self.rows.delete_sub_space(node_id, from_id)
         else:
             self.rows.delete_space(node_id)

@@ -6,7 +6,8 @@ from smfs.crypto.box import Box, seal_box
 from smfs.errors import NoSecretId, SecretNotFound
 from smfs.protocol import requests
 from smfs.service.domain.operation import Operation
-from smfs.service.rows import OWN, Target
+from smfs.service.hook_rows import Target
+from smfs.service.keys import OWN
 
 
 def set_secret(op: Operation, request: requests.SetSecret) -> None:

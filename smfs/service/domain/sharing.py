@@ -7,7 +7,7 @@ from smfs.errors import SecretNotFound, TooLarge
 from smfs.protocol import requests
 from smfs.service.domain.operation import Operation
 from smfs.service.domain.own import require_id, seal_envelope_text
-from smfs.service.rows import Target
+from smfs.service.hook_rows import Target
 
 
 def share_secret_to(op: Operation, request: requests.ShareSecretTo) -> None:

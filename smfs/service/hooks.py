@@ -13,7 +13,7 @@ import httpx
 
 from smfs.errors import SmfsError
 from smfs.protocol import canonical
-from smfs.service.rows import Hook
+from smfs.service.hook_rows import Hook
 
 _log: Final = logging.getLogger(__name__)
 

@@ -1,0 +1,54 @@
+"""The rows of what lets somebody in: auth codes and used signatures (PROTOCOL.md 5, 6)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smfs.protocol import canonical
+from smfs.service.keys import node_key
+
+
+class AdmissionRows:
+    """The codes and signatures, in one transaction.
+
+    Args:
+        connection: in a transaction.
+        now: ms since 1970.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self._run = connection.execute
+        self._now = now
+
+    def add_code(self, code: str, action: str, creator: str) -> None:
+        """A code that works once."""
+        self._run(
+            "INSERT INTO auth_codes VALUES (?, ?, ?)",
+            (code, canonical.encode(action), node_key(creator)),
+        )
+
+    def code_creator(self, code: str, action: str) -> str | None:
+        """Who made a code for this action that was not used yet."""
+        row = self._run(
+            "SELECT creator FROM auth_codes WHERE code = ? AND action = ?",
+            (code, canonical.encode(action)),
+        ).fetchone()
+        return row[0].hex() if row else None
+
+    def use_code(self, code: str) -> None:
+        """A code was used."""
+        self._run("DELETE FROM auth_codes WHERE code = ?", (code,))
+
+    def use_signature(self, signature: bytes, until: int) -> bool:
+        """Remembers a signature; False when it was used before."""
+        return (
+            self._run(
+                "INSERT INTO used_signatures VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (signature, until),
+            ).rowcount
+            > 0
+        )
+
+    def forget_signatures(self) -> None:
+        """Those whose timestamps are refused by now."""
+        self._run("DELETE FROM used_signatures WHERE until <= ?", (self._now,))
