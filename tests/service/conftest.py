@@ -39,6 +39,7 @@ class Clock:
     now_ms: int = START_MS
 
     def __call__(self) -> int:
+        """Now."""
         return self.now_ms
 
 
@@ -219,7 +220,7 @@ class Listener:
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # the server's naming
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 owner._keep(self.path, json.loads(body))
                 status, location, text = owner.reply(self.path)
@@ -229,8 +230,6 @@ class Listener:
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
-
-            do_GET = do_POST
 
             def log_message(self, *_args: object) -> None:
                 """Stays silent."""
@@ -306,7 +305,7 @@ async def service(database: Path, options: ServiceOptions, clock: Clock) -> Asyn
 
 @pytest.fixture
 def ask() -> Callable[..., Awaitable[Answer]]:
-    """Sends one request exactly as given: `await ask(app, path, body, method=…, headers=…)`."""
+    """The function `send`: one request, exactly as given."""
     return send
 
 
@@ -334,7 +333,7 @@ async def bob(node: Callable[..., Node]) -> Node:
 
 @pytest.fixture
 def restarting(database: Path, options: ServiceOptions, clock: Clock) -> Callable[[], Any]:
-    """Starts a service on the test's database, as often as asked: `async with restarting() as s`."""
+    """Starts a service on the test's database, as often as it is called."""
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Service]:

@@ -48,6 +48,7 @@ class Replay:
 
     @property
     def service_identity(self) -> Identity:
+        """The service's key pair."""
         return self.identities[self.recorded["service"]["publicKeyHex"]]
 
     def moved(self, text: str) -> str:
