@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from smfs.fuse.mountinfo import mount_at
+
 PROGRAM = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
 """Seconds after which a program counts as hung."""
@@ -229,8 +231,8 @@ class Home:
     def clean_up(self) -> None:
         """Unmounts all, ends all, removes all."""
         for directory in self._mounts:
-            fusermount = ["fusermount3", "-u", "-z", "-q", "--", str(directory)]
-            subprocess.run(fusermount, check=False, timeout=PATIENCE, capture_output=True)
+            if mount_at(directory) is not None:
+                self.smfs("umount", "--lazy", directory)  # waits for the end of its process
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=PATIENCE)
