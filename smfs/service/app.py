@@ -159,8 +159,7 @@ class Service:
             return await self._tasks.__aexit__(kind, error, traceback)
         finally:
             self._tasks = None
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._database.close)
+            await self._database.aclose()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -172,6 +171,9 @@ class Service:
                 response = await self._answer(incoming, receive)
             except Disconnected:
                 return
+            except Exception as error:  # noqa: BLE001 - a traceback could show what was asked
+                _log.error("%s failed: %s", incoming.path, type(error).__name__)
+                response = json_response({"error": "The service failed!"}, 500)
             await response.send(send)
 
     async def sweep(self) -> None:
@@ -270,7 +272,7 @@ class Service:
 
 
 def _seal(sealed: Sealed) -> dict[str, str]:
-    return seal_box(sealed.node_id, canonical.encode(sealed.value).encode()).to_json()
+    return seal_box(sealed.node_id, canonical.encode(sealed.build()).encode()).to_json()
 
 
 def _reason(error: ServiceError) -> str:

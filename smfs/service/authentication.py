@@ -28,7 +28,7 @@ _PUBLIC_CODES: Final = {
     requests.GetNodeId: requests.AUTH_CODE_NODE_ID,
     requests.OpenSecretSpace: requests.AUTH_CODE_OPEN_SPACE,
 }
-_NODE_IDS: Final = ("public_key", "from_id", "share_to_id", "shared_to_id")
+_NODE_IDS: Final = frozenset({"public_key", "from_id", "share_to_id", "shared_to_id"})
 _MOST_REFUSED: Final = 10_000
 
 
@@ -56,10 +56,11 @@ def examine(request: Request, now: int) -> Evidence:
     Raises:
         BadRequest: for a node id with capitals, which would name another space.
     """
-    for name in _NODE_IDS:
-        node_id = getattr(request, name, None)
-        if node_id is not None and not is_node_id(node_id):
-            raise BadRequest(f"Error: unexpected format of parameter {name} - Not in lower case!")
+    for field in requests.wire_fields(type(request)):
+        if field.attribute in _NODE_IDS and not is_node_id(getattr(request, field.attribute)):
+            raise BadRequest(
+                f"Error: unexpected format of parameter {field.name} - Not in lower case!"
+            )
     if not isinstance(request, SignedRequest):
         return Evidence(None, fits=True)
     is_timely = request.timestamp in signing.accepted_frames(now)

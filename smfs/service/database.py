@@ -63,6 +63,12 @@ class Database:
             raise ConfigError(f"cannot use the database {self._path}: {error}") from None
         return identity
 
+    async def aclose(self) -> None:
+        """Closes the file once what has begun is finished."""
+        with anyio.CancelScope(shield=True):
+            async with self._writing, self._reading:
+                await anyio.to_thread.run_sync(self.close)
+
     def close(self) -> None:
         """Closes the file; blocks."""
         for connection in (self._reader, self._writer):
@@ -72,22 +78,22 @@ class Database:
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, in one transaction that is on disk afterwards."""
-        return await self._run(self._writer, self._writing, work)
+        return await self._run(lambda: self._writer, self._writing, work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, in one transaction that the power going off may undo."""
-        return await self._run(self._reader, self._reading, work)
+        return await self._run(lambda: self._reader, self._reading, work)
 
     async def _run(
         self,
-        connection: sqlite3.Connection | None,
+        of: Callable[[], sqlite3.Connection | None],
         limiter: anyio.CapacityLimiter,
         work: Callable[[sqlite3.Connection], T],
     ) -> T:
-        if connection is None:
-            raise RuntimeError("the service is not started")
-
         def transaction() -> T:
+            connection = of()
+            if connection is None:
+                raise RuntimeError("the service is not running")
             with immediate(connection):
                 return work(connection)
 
@@ -96,7 +102,12 @@ class Database:
 
     def _prepare_file(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # It holds the service's key. SQLite gives its other files the mode of this one.
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -111,8 +122,7 @@ class Database:
 
     def _set_up(self, connection: sqlite3.Connection, wanted: Identity | None) -> Identity:
         with immediate(connection):
-            tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'service'"
-            if not connection.execute(tables).fetchone()[0]:
+            if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 _create(connection, wanted or Identity.generate())
             schema, seed = connection.execute("SELECT schema, seed FROM service").fetchone()
         if schema != SCHEMA:
@@ -129,10 +139,12 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A full disk, for one, has undone it already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _create(connection: sqlite3.Connection, identity: Identity) -> None:

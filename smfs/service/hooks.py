@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import httpx
 
 from smfs.errors import SmfsError
 from smfs.protocol import canonical
+from smfs.service.addresses import is_public
 from smfs.service.hook_rows import Hook
 
 _log: Final = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ _CHECK_S: Final = 5.0
 _CALL_S: Final = 10.0
 _AT_ONCE: Final = 16
 _WAITING: Final = 1000
+_WAITING_BYTES: Final = 16 * 1024 * 1024
 _REDIRECTS: Final = 5
 _ANSWER_BYTES: Final = 64 * 1024
 
@@ -46,13 +49,15 @@ class Notifier:
         self._now = now
         self._note = note
         self._send, self._receive = anyio.create_memory_object_stream[tuple[Hook, bytes]](_WAITING)
-        self._client: httpx.AsyncClient | None = None
+        self._waiting_bytes = 0
+        self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Calls what is told, until it is cancelled."""
-        timeout = httpx.Timeout(_CALL_S)
+        # No connection is used twice: two names may share an address, but not a certificate.
+        limits = httpx.Limits(max_keepalive_connections=0)
         async with (
-            httpx.AsyncClient(timeout=timeout, trust_env=False) as self._client,
+            httpx.AsyncHTTPTransport(trust_env=False, limits=limits) as self._transport,
             self._receive,
             self._send,
             anyio.create_task_group() as tasks,
@@ -63,10 +68,19 @@ class Notifier:
 
     def tell(self, hook: Hook, message: dict[str, Any]) -> None:
         """Has a hook called; when too much waits already, it is dropped."""
-        try:
-            self._send.send_nowait((hook, canonical.encode(message).encode()))
-        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        body = canonical.encode(message).encode()
+        if not self._enqueue(hook, body):
             _log.warning("a notification was dropped: too many are waiting")
+
+    def _enqueue(self, hook: Hook, body: bytes) -> bool:
+        if self._waiting_bytes + len(body) > _WAITING_BYTES:
+            return False
+        try:
+            self._send.send_nowait((hook, body))
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return False
+        self._waiting_bytes += len(body)
+        return True
 
     async def check(self, hook: Hook) -> tuple[int, str | None]:
         """Calls a new hook; returns when that began (ms since 1970) and what went wrong."""
@@ -74,10 +88,11 @@ class Notifier:
 
     async def _work(self) -> None:
         async for hook, body in self._receive:
+            self._waiting_bytes -= len(body)
             time, error = await self._call(hook, body, "Notification", _CALL_S)
             try:
                 await self._note(hook, time, error)
-            except (SmfsError, OSError) as failure:
+            except sqlite3.Error as failure:
                 _log.warning("the outcome of a notification was lost: %s", type(failure).__name__)
 
     async def _call(
@@ -90,6 +105,8 @@ class Notifier:
                 await self._post(hook.url, body)
             except _CallFailed as failure:
                 reason = str(failure)
+            except Exception as failure:  # noqa: BLE001 - whatever a stranger's URL and answer do
+                _log.warning("a notification failed: %s", type(failure).__name__)
             else:
                 return began, None
         if scope.cancelled_caught:
@@ -100,7 +117,7 @@ class Notifier:
         for _ in range(_REDIRECTS + 1):
             status, location, text = await self._post_once(url, body)
             if status in (301, 302, 303, 307, 308) and location:
-                url = str(httpx.URL(url).join(location))
+                url = _joined(url, location)
                 continue
             if not 200 <= status < 300:
                 shown = text.decode("utf-8", "replace")[:200]
@@ -120,11 +137,11 @@ class Notifier:
             raise _CallFailed(reason) from None
 
     async def _post_once(self, url: str, body: bytes) -> tuple[int, str | None, bytes]:
-        if self._client is None:
+        if self._transport is None:
             raise _CallFailed("Network Error: fetch failed")
         try:
             request = await self._request(httpx.URL(url), body)
-            response = await self._client.send(request, stream=True)
+            response = await self._transport.handle_async_request(request)
             try:
                 text = await _first_bytes(response)
             finally:
@@ -145,7 +162,11 @@ class Notifier:
         return httpx.Request(
             "POST",
             url.copy_with(host=address),
-            headers={"Host": url.netloc.decode("ascii"), "Content-Type": "application/json"},
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+            },
             content=body,
             extensions={
                 "sni_hostname": url.raw_host.decode("ascii"),
@@ -157,15 +178,22 @@ class Notifier:
         port = url.port or (443 if url.scheme == "https" else 80)
         for _, _, _, _, place in await anyio.getaddrinfo(url.host, port):
             address = ipaddress.ip_address(str(place[0]).partition("%")[0])
-            mapped = getattr(address, "ipv4_mapped", None) or address
-            if self._allow_private or mapped.is_global:
+            if self._allow_private or is_public(address):
                 return str(address)
         raise _CallFailed("Network Error: fetch failed")
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return str(httpx.URL(url).join(location))
+    except httpx.InvalidURL:
+        raise _CallFailed("Network Error: fetch failed") from None
+
+
 async def _first_bytes(response: httpx.Response) -> bytes:
+    # As it was sent: a few bytes could inflate to any size.
     text = b""
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_raw():
         text += part
         if len(text) > _ANSWER_BYTES:
             break

@@ -59,7 +59,7 @@ CREATE TABLE hooks (
 CREATE INDEX hooks_by_target ON hooks (node_id, from_id, secret_id);
 
 CREATE TABLE auth_codes (            -- those that work once; they are gone when they were used
-    code     TEXT NOT NULL PRIMARY KEY,
+    digest   BLOB NOT NULL PRIMARY KEY,  -- SHA-256 of its text: nobody can use what is read here
     action   TEXT NOT NULL,          -- JSON, so that any text fits
     creator  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

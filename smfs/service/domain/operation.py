@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,15 @@ from smfs.service.rows import Rows, SpaceRow
 
 @dataclass(frozen=True)
 class Sealed:
-    """An answer that is encrypted to `node_id` once the transaction is over."""
+    """An answer that is made and encrypted to `node_id` once the transaction is over.
+
+    Attributes:
+        node_id: who may read it.
+        build: gives the JSON value; it may take its time, for it holds nobody up.
+    """
 
     node_id: str
-    value: Any
+    build: Callable[[], Any]
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,11 @@ def get_secret_space(op: Operation, request: requests.GetSecretSpace) -> Sealed:
     """Everything of the asker, signed by the service and encrypted to him."""
     node_id = request.public_key
     space = op.rows.whole_space(node_id, op.space(node_id), op.service.node_id)
-    signature = signing.sign_value(op.service, space.to_wire())
-    return Sealed(node_id, space.to_wire(signature))
+
+    def build() -> dict[str, object]:
+        return space.to_wire(signing.sign_value(op.service, space.to_wire()))
+
+    return Sealed(node_id, build)
 
 
 def delete_secret_space(op: Operation, request: requests.DeleteSecretSpace) -> None:
@@ -55,7 +58,7 @@ def get_sub_space(op: Operation, request: requests.GetSubSpace) -> Sealed:
     found = op.rows.sub_space(node_id, from_id)
     if found is None:
         raise NotAccepted(from_id)
-    return Sealed(node_id, found.to_wire(node_id, from_id))
+    return Sealed(node_id, lambda: found.to_wire(node_id, from_id))
 
 
 def delete_sub_space(op: Operation, request: requests.DeleteSubSpace) -> None:
