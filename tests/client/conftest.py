@@ -12,6 +12,7 @@ import anyio
 import httpx
 import pytest
 
+from smfs.client import retries
 from smfs.client.client import Client, create_client
 from smfs.client.embedded import embedded_transport
 from smfs.client.view import View
@@ -149,6 +150,12 @@ def vectors() -> Callable[[str], Any]:
 def faults() -> type[Faults]:
     """What can go wrong."""
     return Faults
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses between attempts are there, but short."""
+    monkeypatch.setattr(retries, "_FIRST_S", 0.001)
 
 
 @pytest.fixture
