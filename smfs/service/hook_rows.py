@@ -120,7 +120,7 @@ class HookRows:
         """How the last call of a hook went."""
         self._run(
             "UPDATE hooks SET last_time = ?, last_error = ? WHERE node_id = ? AND hook_id = ?",
-            (time, error, node_key(hook.node_id), bytes.fromhex(hook.hook_id)),
+            (time, canonical.encode(error), node_key(hook.node_id), bytes.fromhex(hook.hook_id)),
         )
 
     def has_space_ever_had(self, node_id: str) -> int:
@@ -155,5 +155,5 @@ def _hook(row: tuple[bytes, bytes, bytes, bytes | None, str, str, int | None, st
         canonical.decode(kind),
         canonical.decode(url),
         time,
-        error,
+        canonical.decode(error) if error is not None else None,
     )

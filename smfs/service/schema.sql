@@ -47,7 +47,7 @@ CREATE TABLE hooks (
     hook_id    BLOB NOT NULL,        -- 16 random bytes
     from_id    BLOB NOT NULL,        -- empty: on the space, or on an own secret
     secret_id  BLOB,                 -- NULL: on the space or the sub space
-    type       TEXT NOT NULL,
+    type       TEXT NOT NULL,        -- these three are JSON, for which any text has a form
     url        TEXT NOT NULL,
     place      INTEGER NOT NULL,
     last_time  INTEGER,              -- when it was last called

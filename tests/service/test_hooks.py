@@ -1,0 +1,270 @@
+"""Notification hooks: who is called, with what, and who never is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import anyio.to_thread
+import pytest
+
+from smfs.protocol import requests
+from smfs.service import Service, ServiceOptions, hooks
+from smfs.service.addresses import is_public
+
+pytestmark = pytest.mark.anyio
+
+
+async def add(node: Any, url: str, target: str = "this", kind: str = "log") -> dict[str, Any]:
+    """A hook that was just added, as it was answered."""
+    answer = await node.do(
+        requests.AddNotificationHook, type=kind, target_id=target, notify_url=url
+    )
+    assert isinstance(answer.json, dict)
+    return answer.json
+
+
+async def posts(listener: Any, count: int) -> list[tuple[str, Any]]:
+    """So many posts, once they came."""
+    taken: list[tuple[str, Any]] = await anyio.to_thread.run_sync(listener.take, count)
+    return taken
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of something that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+async def test_an_event_says_who_did_what(alice: Any, bob: Any, listener: Any) -> None:
+    """The post has the original's form, and the body of the request without its signature."""
+    await alice.accept(bob)
+    await add(alice, f"{listener.url}/hook", f"subSpaces.{bob.node_id}")
+    await posts(listener, 1)
+    await bob.share(alice, "x", "the envelope")
+    [(path, body)] = await posts(listener, 1)
+    assert path == "/hook"
+    assert list(body) == ["type", "event", "meta"]
+    assert (body["type"], body["event"]) == ("log", "event onWrite")
+    meta = body["meta"]
+    assert list(meta) == [
+        "source",
+        "ip",
+        "ips",
+        "hostname",
+        "method",
+        "originalUrl",
+        "body",
+        "response",
+    ]
+    assert (meta["source"], meta["originalUrl"]) == ("request shareSecretTo", "/shareSecretTo")
+    assert meta["body"]["secret"] == "the envelope"
+    assert "signature" not in meta["body"]
+    assert meta["response"] is True
+
+
+async def test_how_a_call_went_is_kept(alice: Any, listener: Any, clock: Any) -> None:
+    """`lastNotification` has the time at which the last call began, and what went wrong."""
+    added = await add(alice, f"{listener.url}/500")
+    began = clock.now_ms
+    assert added["lastNotification"] == {
+        "time": began,
+        "error": f"Notification Check on {listener.url}/500 - caught Error: "
+        "Network Error: Response not ok - status: 500! body: boom",
+    }
+    clock.now_ms += 1000
+    await alice.set("x", "y")
+    await posts(listener, 2)
+    shown = added
+    while shown["lastNotification"]["time"] == began:
+        # Each question is an event of its own, told at its own time: only the first is waited for.
+        answer = await alice.do(requests.GetNotificationHooks, target_id="this")
+        [shown] = answer.json["notificationHooks"]
+    assert shown["lastNotification"]["time"] == began + 1000
+    assert shown["lastNotification"]["error"].startswith("Notification on ")
+
+
+async def test_a_redirect_is_followed(alice: Any, listener: Any) -> None:
+    """The post goes on to where it is sent, body and all."""
+    listener.redirects["/old"] = "/new"
+    added = await add(alice, f"{listener.url}/old")
+    assert added["lastNotification"]["error"] is None
+    assert await posts(listener, 2) == [("/old", {"check": True}), ("/new", {"check": True})]
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://\u2603:99999/", "mailto:x", "/loop", "http://a b/", "//"]
+)
+async def test_an_absurd_redirect_is_a_failed_call(
+    alice: Any, listener: Any, location: str
+) -> None:
+    """Whatever a listener answers, the service notes it and lives."""
+    listener.redirects["/loop"] = location.encode().decode("latin-1")
+    added = await add(alice, f"{listener.url}/loop")
+    assert "caught Error" in added["lastNotification"]["error"]
+    await alice.set("x", "y")
+    await posts(listener, 2)
+    assert await alice.get("x") == "y"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "nonsense", "http://", "http://[::1", "ftp://127.0.0.1/", "file:///etc/passwd"),
+        *("http:x", "http://127.0.0.1:99999/", "http://\x00/", "https://\ud800.test/"),
+        "http://" + "a" * 70_000,
+    ],
+)
+async def test_an_absurd_url_is_a_failed_call(alice: Any, url: str) -> None:
+    """The hook is stored all the same, as the original does, and says what is wrong."""
+    added = await add(alice, url)
+    assert "Notification Check on" in added["lastNotification"]["error"]
+    await alice.set("x", "y")
+    assert await alice.get("x") == "y"
+
+
+async def test_the_check_of_a_new_hook_ends_in_time(
+    alice: Any, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listens and never answers holds the request up for a bounded time only."""
+    assert hooks._CHECK_S <= 5
+    monkeypatch.setattr(hooks, "_CHECK_S", 0.05)
+    began = anyio.current_time()
+    added = await add(alice, silent)
+    assert added["lastNotification"]["error"].endswith("Network Error: fetch failed")
+    assert anyio.current_time() - began < 3
+
+
+async def test_nobody_waits_for_a_notification(
+    alice: Any, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener that never answers delays no request, and not the end of the service either."""
+    monkeypatch.setattr(hooks, "_CHECK_S", 0.01)
+    await add(alice, silent)
+    began = anyio.current_time()
+    for _ in range(50):
+        await alice.set("x", "y")
+    assert anyio.current_time() - began < 5
+
+
+async def test_what_waits_is_bounded_in_bytes(
+    alice: Any, silent: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Notifications that nobody takes are dropped rather than kept in memory."""
+    monkeypatch.setattr(hooks, "_CHECK_S", 0.01)
+    monkeypatch.setattr(hooks, "_WAITING_BYTES", 100_000)
+    await add(alice, silent)
+    for _ in range(40):
+        await alice.set("x", "a canary " * 1000)
+    assert "a notification was dropped" in caplog.text
+    assert "canary" not in caplog.text
+    assert await alice.get("x") == "a canary " * 1000
+
+
+class TestPrivateTargets:
+    """What lies around the service is not called, unless its owner says so."""
+
+    @pytest.fixture
+    def options(self) -> ServiceOptions:
+        """The default ones."""
+        return ServiceOptions()
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "2130706433",
+            "0x7f.1",
+        ],
+    )
+    async def test_this_machine_is_not_called(self, alice: Any, listener: Any, host: str) -> None:
+        """By no name or spelling; to the owner of the hook it looks like nobody listens."""
+        added = await add(alice, f"http://{host}:{listener.port}/private")
+        assert added["lastNotification"]["error"].endswith("Network Error: fetch failed")
+        await alice.set("x", "y")
+        assert listener.take(0) == []
+
+    async def test_a_redirect_is_looked_at_again(
+        self, alice: Any, listener: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A public address that redirects to a private one leads nowhere."""
+        monkeypatch.setattr(hooks, "is_public", lambda address: str(address) == "127.0.0.1")
+        listener.redirects["/public"] = f"http://127.0.0.2:{listener.port}/private"
+        added = await add(alice, f"{listener.url}/public")
+        assert added["lastNotification"]["error"].endswith("Network Error: fetch failed")
+        assert await posts(listener, 1) == [("/public", {"check": True})]
+
+    async def test_the_address_that_was_checked_is_the_one_that_is_called(
+        self, alice: Any, listener: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The name is looked up once: a second answer of its server changes nothing."""
+        asked: list[object] = []
+
+        async def answers(host: object, port: int) -> list[Any]:
+            asked.append(host)
+            place = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port))]
+
+        monkeypatch.setattr("anyio.getaddrinfo", answers)
+        monkeypatch.setattr(hooks, "is_public", lambda address: str(address) == "127.0.0.1")
+        added = await add(alice, f"http://rebinding.test:{listener.port}/x")
+        assert added["lastNotification"]["error"] is None
+        assert asked == ["rebinding.test"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+        *("0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1"),
+        *("::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1", "::127.0.0.1"),
+        *("64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"),
+    ],
+)
+def test_what_is_private(address: str) -> None:
+    """Private networks are private in every dress that IPv6 has for them."""
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_what_is_public(address: str) -> None:
+    """Everybody else is public."""
+    assert is_public(ip_address(address))
+
+
+async def test_a_hook_survives_a_restart(
+    database: Any,
+    listener: Any,
+    node: Callable[..., Any],
+    restarting: Callable[[], Any],
+    clock: Any,
+) -> None:
+    """It is told by the next process, too."""
+    async with restarting() as first:
+        alice = await node(app=first).open_space()
+        await add(alice, f"{listener.url}/x")
+        await posts(listener, 1)
+    async with restarting() as second:
+        alice.app = second
+        await alice.set("x", "y")
+        [(_, body)] = await posts(listener, 1)
+    assert body["event"] == "event onWrite"
+
+
+async def test_only_the_owner_is_shown_and_obeyed(
+    alice: Any, bob: Any, listener: Any, service: Service, ask: Callable[..., Awaitable[Any]]
+) -> None:
+    """To a stranger a hook is not there, and what he tries tells nobody."""
+    added = await add(alice, f"{listener.url}/x")
+    await posts(listener, 1)
+    refused = await bob.ask(requests.DeleteNotificationHook, notification_hook_id=added["id"])
+    assert refused.error == f'notificationHookIds: "{added["id"]}" did not exist!'
+    await alice.do(requests.DeleteNotificationHook, notification_hook_id=added["id"].upper())
+    assert listener.take(0) == []
