@@ -103,17 +103,20 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _serve(service: Service, listener: socket.socket) -> None:
-    import asyncio
     import signal
 
-    # uvicorn raises the signal that ended it once more: that is to be the end of it.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
     async with service:
         server = _server(service)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server.serve([listener]))
-            click.echo(f"listening on {_url(listener)}")
+
+        def end(_number: int, _frame: object) -> None:
+            server.should_exit = True
+
+        # uvicorn listens to these signals too, but only once it has begun; and it raises the one
+        # that ended it anew, which is not to end the process by that signal.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        click.echo(f"listening on {_url(listener)}")
+        await server.serve([listener])
 
 
 def _server(service: Service) -> uvicorn.Server:

@@ -92,7 +92,7 @@ class Program:
                 yield process
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=PATIENCE)
+                _join(process)
 
     @staticmethod
     def address_of(process: subprocess.Popen[bytes]) -> str:
@@ -102,6 +102,14 @@ class Program:
         found = re.fullmatch(r"listening on (http://\S+)\n", line)
         assert found is not None, line
         return found[1]
+
+
+def _join(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 @pytest.fixture

