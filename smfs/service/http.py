@@ -171,5 +171,5 @@ class Incoming:
 def _recode(raw: bytes, charset: str) -> bytes:
     try:
         return raw.decode(charset, "replace").encode()
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         raise UnsupportedMedia(charset) from None
