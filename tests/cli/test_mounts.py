@@ -85,11 +85,12 @@ def test_a_mount_comes_up_while_the_service_is_away(program: Program, mount: Mou
 def test_umount_returns_when_the_process_has_ended(program: Program, mount: Mount) -> None:
     """Nothing of it goes on."""
     directory = mount()
-    process = json.loads((directory / ".status").read_text())["pid"]
+    process = os.pidfd_open(json.loads((directory / ".status").read_text())["pid"])
 
     program.must("umount", directory)
 
-    assert not Path(f"/proc/{process}").exists()
+    assert select.select([process], [], [], 0) == ([process], [], [])
+    os.close(process)
 
 
 def test_umount_of_what_is_no_mount_is_told(program: Program, tmp_path: Path) -> None:
