@@ -8,6 +8,7 @@ from smfs.client.locks import KeyedLocks
 from smfs.client.retries import Delivery
 from smfs.client.versions import Reading, Version
 from smfs.errors import NotAccepted, SecretNotFound, SmfsError, SpaceNotFound
+from smfs.protocol.spaces import StoredSecret
 
 _Key = tuple[str, str]
 
@@ -27,7 +28,7 @@ class Consuming:
         self._envelopes = envelopes
         self._listing = listing
         self._locks = KeyedLocks()
-        self._undecided: dict[_Key, tuple[Stored, Version]] = {}
+        self._undecided: dict[_Key, Version] = {}
 
     async def consume(self, node_id: str, secret_id: str) -> Reading:
         """As `View.consume`."""
@@ -39,9 +40,7 @@ class Consuming:
                 # Gone; but perhaps by an earlier try of ours whose answer never came.
                 if key not in self._undecided:
                     raise
-                stored, version = self._undecided.pop(key)
-                self._listing.drop_from(node_id, secret_id)
-                return Reading(version, stored.content())
+                return await self._hand_out(key, self._undecided.pop(key))
             content = stored.content()
             if not version.one_time:
                 return Reading(version, content)
@@ -49,7 +48,7 @@ class Consuming:
 
     async def _take(self, key: _Key, listed: Stored, version: Version) -> Reading:
         delivery = Delivery()
-        self._undecided[key] = listed, version
+        self._undecided[key] = version
         try:
             taken = await self._envelopes.take(*key, delivery)
         except SecretNotFound:
@@ -68,3 +67,9 @@ class Consuming:
             listed = self._envelopes.judged(self._envelopes.from_address(*key), taken)
         self._listing.drop_from(*key)
         return Reading(version, listed.content())
+
+    async def _hand_out(self, key: _Key, version: Version) -> Reading:
+        self._listing.drop_from(*key)
+        sealed = StoredSecret(version.box, is_one_time=True)
+        stored = await self._envelopes.inspect(self._envelopes.from_address(*key), sealed)
+        return Reading(version, stored.content())

@@ -29,6 +29,7 @@ class Clock:
     now_ms: int = 1_795_500_000_000
 
     def __call__(self) -> int:
+        """The time."""
         return self.now_ms
 
 
@@ -123,6 +124,7 @@ class Wire(httpx.AsyncBaseTransport):
         return self.seen.count(path)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Notes the request, then lets its fault happen, or passes it on."""
         path = request.url.path
         self.seen.append(path)
         for key in (path, "*"):

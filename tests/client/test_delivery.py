@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -15,10 +15,12 @@ from smfs.client.client import Client, create_client
 
 pytestmark = pytest.mark.anyio
 
+Passing = Callable[[httpx.Request], Awaitable[httpx.Response]]
 Make = Callable[..., Client]
 
 
 async def test_what_was_never_sent_is_sent_again(alice: Client, wire: Any, faults: Any) -> None:
+    """What was never sent is sent again."""
     await alice.set_secret("id", "text")
     wire.next("/getSecret", faults.never_sent, faults.never_sent)
     assert await alice.get_secret("id") == "text"
@@ -28,6 +30,7 @@ async def test_what_was_never_sent_is_sent_again(alice: Client, wire: Any, fault
 async def test_a_service_that_is_away_is_told_after_a_few_attempts(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A service that is away is told after a few attempts."""
     wire.always("*", faults.never_sent)
     with pytest.raises(errors.ServiceUnavailable) as caught:
         await alice.get_secret("id")
@@ -36,14 +39,14 @@ async def test_a_service_that_is_away_is_told_after_a_few_attempts(
 
 
 async def test_every_attempt_is_signed_anew(alice: Client, wire: Any, faults: Any) -> None:
+    """Every attempt is signed anew."""
     await alice.set_secret("id", "text")
     bodies = []
 
-    async def watch(request: httpx.Request, pass_on: Any) -> httpx.Response:
+    async def watch(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         bodies.append(json.loads(request.content))
-        return await (faults.answer_lost if len(bodies) < 3 else pass_on_only)(request, pass_on)
-
-    async def pass_on_only(request: httpx.Request, pass_on: Any) -> httpx.Response:
+        if len(bodies) < 3:
+            await faults.answer_lost(request, pass_on)
         return await pass_on(request)
 
     wire.always("/setSecret", watch)
@@ -56,6 +59,7 @@ async def test_every_attempt_is_signed_anew(alice: Client, wire: Any, faults: An
 async def test_a_service_that_hangs_ends_in_a_deadline(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """A service that hangs ends in a deadline."""
     client = make_client(secret_key_hex="a1" * 32, deadline=0.2)
     wire.always("*", faults.hangs)
     began = anyio.current_time()
@@ -67,6 +71,7 @@ async def test_a_service_that_hangs_ends_in_a_deadline(
 async def test_one_lost_packet_does_not_use_up_the_deadline(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """One lost packet does not use up the deadline."""
     client = make_client(secret_key_hex="a1" * 32, deadline=1)
     await client.set_secret("id", "text")
     wire.next("/getSecret", faults.hangs)
@@ -76,6 +81,7 @@ async def test_one_lost_packet_does_not_use_up_the_deadline(
 async def test_the_opening_of_the_space_counts_towards_the_deadline(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """The opening of the space counts towards the deadline."""
     client = make_client(secret_key_hex="a1" * 32, deadline=0.2)
     wire.always("/openSecretSpace", faults.hangs)
     began = anyio.current_time()
@@ -87,6 +93,7 @@ async def test_the_opening_of_the_space_counts_towards_the_deadline(
 async def test_many_who_wait_for_a_hanging_service_wait_one_deadline(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """Many who wait for a hanging service wait one deadline."""
     client = make_client(deadline=0.2)
     wire.always("*", faults.hangs)
     refused = []
@@ -108,6 +115,7 @@ async def test_many_who_wait_for_a_hanging_service_wait_one_deadline(
 async def test_a_busy_service_is_asked_later(
     alice: Client, wire: Any, faults: Any, status: int
 ) -> None:
+    """A busy service is asked later."""
     await alice.set_secret("id", "text")
     busy = faults.answers(status, headers={"retry-after": "0"})
     wire.next("/getSecret", *[busy] * 6)
@@ -118,6 +126,7 @@ async def test_a_busy_service_is_asked_later(
 async def test_a_service_busy_for_longer_than_the_deadline_is_told_at_once(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A service busy for longer than the deadline is told at once."""
     wire.always("*", faults.answers(429, headers={"retry-after": "3600"}))
     with pytest.raises(errors.ServiceBusy):
         await alice.get_secret("id")
@@ -127,6 +136,7 @@ async def test_a_service_busy_for_longer_than_the_deadline_is_told_at_once(
 async def test_a_service_that_stays_busy_is_told_at_the_deadline(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """A service that stays busy is told at the deadline."""
     wire.always("*", faults.answers(503))
     with pytest.raises(errors.ServiceBusy):
         await make_client(secret_key_hex="a1" * 32, deadline=0.3).get_secret("id")
@@ -149,6 +159,7 @@ async def test_a_service_that_stays_busy_is_told_at_the_deadline(
 async def test_every_status_is_an_error_of_ours(
     alice: Client, wire: Any, faults: Any, status: int, kind: type[Exception]
 ) -> None:
+    """Every status is an error of ours."""
     wire.always("*", faults.answers(status, b"<html>", {"location": "http://elsewhere.test"}))
     with pytest.raises(kind):
         await alice.get_secret("id")
@@ -158,6 +169,7 @@ async def test_every_status_is_an_error_of_ours(
 async def test_an_answer_that_is_none_means_that_no_service_is_there(
     alice: Client, wire: Any, faults: Any, body: bytes
 ) -> None:
+    """An answer that is none means that no service is there."""
     wire.always("*", faults.answers(200, body))
     for call in (alice.get_secret, alice.get_sub_space, alice.get_notification_hooks):
         with pytest.raises(errors.ServiceUnavailable):
@@ -167,6 +179,7 @@ async def test_an_answer_that_is_none_means_that_no_service_is_there(
 async def test_words_that_nobody_knows_are_a_plain_refusal(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """Words that nobody knows are a plain refusal."""
     wire.always("*", faults.answers(200, b'{"error":"moon phase"}'))
     with pytest.raises(errors.ServiceError, match="moon phase") as caught:
         await alice.get_secret("id")
@@ -177,6 +190,7 @@ async def test_words_that_nobody_knows_are_a_plain_refusal(
 async def test_both_refusals_of_newcomers_mean_the_same(
     make_client: Make, wire: Any, faults: Any, words: str
 ) -> None:
+    """Both refusals of newcomers mean the same."""
     text = json.dumps({"error": f"Error on authenticateRequest! {words}"})
     wire.always("/openSecretSpace", faults.answers(401, text.encode()))
     with pytest.raises(errors.InvalidAuthCode):
@@ -189,14 +203,14 @@ async def test_both_refusals_of_newcomers_mean_the_same(
 async def test_a_write_whose_answer_is_lost_is_there_once(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A write whose answer is lost is there once."""
     wire.next("/setSecret", faults.answer_lost)
     await alice.set_secret("id", "text")
     assert await alice.get_secret("id") == "text"
 
 
-async def test_a_delete_whose_answer_is_lost_is_done(
-    alice: Client, wire: Any, faults: Any
-) -> None:
+async def test_a_delete_whose_answer_is_lost_is_done(alice: Client, wire: Any, faults: Any) -> None:
+    """A delete whose answer is lost is done."""
     await alice.set_secret("id", "text")
     wire.next("/deleteSecret", faults.answer_lost)
     await alice.delete_secret("id")
@@ -207,6 +221,7 @@ async def test_a_delete_whose_answer_is_lost_is_done(
 async def test_a_delete_that_finds_nothing_at_first_is_not_done(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A delete that finds nothing at first is not done."""
     wire.next("/deleteSecret", faults.never_sent)
     with pytest.raises(errors.SecretNotFound):
         await alice.delete_secret("id")
@@ -215,6 +230,7 @@ async def test_a_delete_that_finds_nothing_at_first_is_not_done(
 async def test_a_denial_whose_answer_is_lost_is_done(
     alice: Client, bob: Client, wire: Any, faults: Any
 ) -> None:
+    """A denial whose answer is lost is done."""
     await alice.accept_secrets_from(bob)
     wire.next("/deleteSubSpace", faults.answer_lost)
     await alice.stop_accepting_secrets_from(bob)
@@ -225,6 +241,7 @@ async def test_a_denial_whose_answer_is_lost_is_done(
 async def test_an_un_sharing_whose_answer_is_lost_is_done(
     alice: Client, bob: Client, wire: Any, faults: Any
 ) -> None:
+    """An un-sharing whose answer is lost is done."""
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "text")
     wire.next("/deleteSharedSecret", faults.answer_lost)
@@ -235,6 +252,7 @@ async def test_an_un_sharing_whose_answer_is_lost_is_done(
 async def test_an_opening_whose_answer_is_lost_is_done(
     make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """An opening whose answer is lost is done."""
     wire.next("/openSecretSpace", faults.answer_lost)
     await make_client().ready
 
@@ -242,6 +260,7 @@ async def test_an_opening_whose_answer_is_lost_is_done(
 async def test_an_opening_by_a_code_for_one_use_survives_a_lost_answer(
     alice: Client, make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """An opening by a code for one use survives a lost answer."""
     server = await alice.get_server_id()
     await alice.accept_secrets_from(server)
     await alice.generate_auth_code_for("openSecretSpace")
@@ -255,6 +274,7 @@ async def test_an_opening_by_a_code_for_one_use_survives_a_lost_answer(
 async def test_a_one_time_secret_lost_on_the_way_is_no_missing_one(
     alice: Client, bob: Client, wire: Any, faults: Any
 ) -> None:
+    """A one-time secret lost on the way is no missing one."""
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "once", one_time=True)
     wire.next("/getSecretFrom", faults.answer_lost)
@@ -265,6 +285,7 @@ async def test_a_one_time_secret_lost_on_the_way_is_no_missing_one(
 async def test_a_hook_whose_answer_is_lost_is_added_once(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A hook whose answer is lost is added once."""
     await alice.set_secret("id", "text")
     wire.next("/addNotificationHook", faults.answer_lost)
     hook = await alice.add_notification_hook("log", "this", "nonsense")
@@ -274,6 +295,7 @@ async def test_a_hook_whose_answer_is_lost_is_added_once(
 async def test_a_hook_that_never_arrived_is_no_success(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A hook that never arrived is no success."""
     await alice.set_secret("id", "text")
     wire.next("/addNotificationHook", faults.request_lost)
     with pytest.raises(errors.ServiceUnavailable):
@@ -284,6 +306,7 @@ async def test_a_hook_that_never_arrived_is_no_success(
 async def test_a_hook_whose_removal_is_answered_in_vain_is_removed(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A hook whose removal is answered in vain is removed."""
     await alice.set_secret("id", "text")
     hook = await alice.add_notification_hook("log", "this", "nonsense")
     wire.next("/deleteNotificationHook", faults.answer_lost)
@@ -297,6 +320,7 @@ async def test_a_hook_whose_removal_is_answered_in_vain_is_removed(
 async def test_a_request_that_something_sent_twice_is_signed_anew(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A request that something sent twice is signed anew."""
     await alice.set_secret("id", "text")
     wire.next("/deleteSecret", faults.carried_out_twice)
     await alice.delete_secret("id")
@@ -307,6 +331,7 @@ async def test_a_request_that_something_sent_twice_is_signed_anew(
 async def test_a_service_that_takes_everything_for_a_replay_is_told(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A service that takes everything for a replay is told."""
     body = b'{"error":"Error on authenticateRequest! Multiple use of signature detected!"}'
     wire.always("*", faults.answers(401, body))
     with pytest.raises(errors.ReplayRefused):
@@ -315,6 +340,7 @@ async def test_a_service_that_takes_everything_for_a_replay_is_told(
 
 
 async def test_a_restarted_client_is_no_replay(make_client: Make) -> None:
+    """A restarted client is no replay."""
     for _ in range(20):
         client = make_client(secret_key_hex="a1" * 32)
         await client.set_secret("id", "text")
@@ -330,6 +356,7 @@ _A_DAY_MS = 86_400_000
 async def test_a_wrong_clock_is_learnt_from_discovery(
     make_client: Make, wire: Any, clock: Any, off: int
 ) -> None:
+    """A wrong clock is learnt from discovery."""
     client = make_client(secret_key_hex="a1" * 32, now=lambda: clock() + off)
     await client.set_secret("id", "text")
     assert await client.get_secret("id") == "text"
@@ -340,10 +367,11 @@ async def test_a_wrong_clock_is_learnt_from_discovery(
 async def test_a_wrong_clock_is_learnt_from_the_date_of_the_refusal(
     make_client: Make, wire: Any, clock: Any
 ) -> None:
+    """A wrong clock is learnt from the date of the refusal."""
     wire.is_original = True
     client = make_client(secret_key_hex="a1" * 32, now=lambda: clock() + _A_DAY_MS)
 
-    async def dated(request: httpx.Request, pass_on: Any) -> httpx.Response:
+    async def dated(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         response = await pass_on(request)
         response.headers["date"] = "Mon, 24 Nov 2025 00:00:00 GMT"
         return response
@@ -357,6 +385,7 @@ async def test_a_wrong_clock_is_learnt_from_the_date_of_the_refusal(
 async def test_a_service_that_tells_no_time_keeps_its_refusal(
     make_client: Make, wire: Any, clock: Any
 ) -> None:
+    """A service that tells no time keeps its refusal."""
     wire.is_original = True
     client = make_client(secret_key_hex="a1" * 32, now=lambda: clock() + _A_DAY_MS)
     with pytest.raises(errors.TimestampRefused):
@@ -366,6 +395,7 @@ async def test_a_service_that_tells_no_time_keeps_its_refusal(
 async def test_what_was_learnt_does_not_change_what_is_signed(
     make_client: Make, clock: Any
 ) -> None:
+    """What was learnt does not change what is signed."""
     client = make_client(secret_key_hex="a1" * 32, now=lambda: clock() + _A_DAY_MS)
     await client.set_secret("id", "text")
     stored = await client.envelopes.own("id")
@@ -376,6 +406,7 @@ async def test_what_was_learnt_does_not_change_what_is_signed(
 
 
 async def test_who_has_no_discovery_is_an_original(alice: Client, wire: Any) -> None:
+    """Who has no discovery is an original."""
     wire.is_original = True
     assert await alice.discover() is None
     assert await alice.discover() is None
@@ -386,6 +417,7 @@ async def test_who_has_no_discovery_is_an_original(alice: Client, wire: Any) -> 
 async def test_a_page_at_that_address_is_no_discovery(
     alice: Client, wire: Any, faults: Any, body: bytes
 ) -> None:
+    """A page at that address is no discovery."""
     wire.always("/.well-known/smfs", faults.answers(200, body))
     assert await alice.discover() is None
 
@@ -393,6 +425,7 @@ async def test_a_page_at_that_address_is_no_discovery(
 async def test_a_service_that_is_away_is_not_taken_for_an_original(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A service that is away is not taken for an original."""
     wire.always("*", faults.never_sent)
     with pytest.raises(errors.ServiceUnavailable):
         await alice.discover()
@@ -401,6 +434,7 @@ async def test_a_service_that_is_away_is_not_taken_for_an_original(
 
 
 async def test_ids_that_break_an_original_are_not_sent_there(alice: Client, wire: Any) -> None:
+    """Ids that break an original are not sent there."""
     wire.is_original = True
     for call in (
         alice.set_secret("constructor", "text"),
@@ -413,9 +447,8 @@ async def test_ids_that_break_an_original_are_not_sent_there(alice: Client, wire
     assert set(wire.seen) == {"/.well-known/smfs"}
 
 
-async def test_an_original_is_not_asked_to_un_share(
-    alice: Client, bob: Client, wire: Any
-) -> None:
+async def test_an_original_is_not_asked_to_un_share(alice: Client, bob: Client, wire: Any) -> None:
+    """An original is not asked to un-share."""
     wire.is_original = True
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "text")
@@ -430,6 +463,7 @@ async def test_an_original_is_not_asked_to_un_share(
 async def test_content_too_large_for_an_original_is_not_sent(
     alice: Client, wire: Any, content: bytes
 ) -> None:
+    """Content too large for an original is not sent."""
     wire.is_original = True
     with pytest.raises(errors.TooLarge):
         await alice.set_secret("id", content)
@@ -440,10 +474,11 @@ async def test_content_too_large_for_an_original_is_not_sent(
 async def test_content_of_the_limit_fits_into_an_original(
     alice: Client, wire: Any, content: bytes
 ) -> None:
+    """Content of the limit fits into an original."""
     wire.is_original = True
     lengths = []
 
-    async def measure(request: httpx.Request, pass_on: Any) -> httpx.Response:
+    async def measure(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         lengths.append(len(request.content))
         return await pass_on(request)
 
@@ -458,6 +493,7 @@ async def test_content_of_the_limit_fits_into_an_original(
 async def test_a_cancelled_call_leaves_the_client_usable(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A cancelled call leaves the client usable."""
     await alice.set_secret("id", "text")
     wire.next("/getSecret", faults.hangs)
     with anyio.move_on_after(0.05) as scope:
@@ -467,12 +503,14 @@ async def test_a_cancelled_call_leaves_the_client_usable(
 
 
 async def test_nobody_listens_on_a_closed_port() -> None:
+    """Nobody listens on a closed port."""
     async with create_client("http://127.0.0.1:1", "a1" * 32) as client:
         with pytest.raises(errors.ServiceUnavailable):
             await client.get_secret("id")
 
 
 async def test_errors_carry_no_request(alice: Client, wire: Any, faults: Any) -> None:
+    """Errors carry no request."""
     await alice.set_secret("id", "text")
     wire.always("/setSecret", faults.answer_lost)
     with pytest.raises(errors.ServiceUnavailable) as caught:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -22,6 +22,7 @@ from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 
 pytestmark = pytest.mark.anyio
 
+Passing = Callable[[httpx.Request], Awaitable[httpx.Response]]
 Make = Callable[..., Client]
 
 
@@ -34,7 +35,7 @@ class Liar:
         self.own: dict[str, str] = {}
         self.shared: dict[tuple[str, str], str] = {}
 
-    async def __call__(self, request: httpx.Request, pass_on: Any) -> httpx.Response:
+    async def __call__(self, request: httpx.Request, pass_on: Passing) -> httpx.Response:
         """One answer; what it takes, it takes note of."""
         body = json.loads(request.content or b"{}")
         route = request.url.path[1:]
@@ -116,6 +117,7 @@ async def listed_problem(view: View, secret_id: str) -> type[Exception] | None:
 async def test_a_swapped_own_secret_is_refused(
     alice: Client, alices_view: View, liar: Liar
 ) -> None:
+    """A swapped own secret is refused."""
     await alice.set_secret("a", "text of a")
     await alice.set_secret("b", "text of b")
     liar.own["a"] = liar.own["b"]
@@ -128,6 +130,7 @@ async def test_a_swapped_own_secret_is_refused(
 
 
 async def test_an_altered_envelope_is_refused(alice: Client, liar: Liar) -> None:
+    """An altered envelope is refused."""
     await alice.set_secret("a", "text of a")
     for name in ("signedAt", "encryptedContentHex", "sender"):
         wire = json.loads(liar.envelopes["a"])
@@ -140,6 +143,7 @@ async def test_an_altered_envelope_is_refused(alice: Client, liar: Liar) -> None
 async def test_a_secret_under_another_sender_is_refused(
     alice: Client, alices_view: View, liar: Liar, signer: Identity
 ) -> None:
+    """A secret under another sender is refused."""
     text = shared_by(signer, alice.node_id, "id", b"text", 1)
     other = Identity.generate().node_id
     liar.shared[other, "id"] = text
@@ -152,12 +156,16 @@ async def test_a_secret_under_another_sender_is_refused(
 async def test_a_secret_shared_with_another_is_refused(
     alice: Client, alices_view: View, liar: Liar, signer: Identity
 ) -> None:
-    liar.shared[signer.node_id, "id"] = shared_by(signer, Identity.generate().node_id, "id", b"text", 1)
+    """A secret shared with another is refused."""
+    liar.shared[signer.node_id, "id"] = shared_by(
+        signer, Identity.generate().node_id, "id", b"text", 1
+    )
     with pytest.raises(errors.SignatureMismatch):
         await alices_view.read_from(signer.node_id, "id")
 
 
 async def test_nonsense_is_a_problem_of_its_own(alices_view: View, liar: Liar) -> None:
+    """Nonsense is a problem of its own."""
     liar.own["good"] = liar.forged(b"text")
     liar.own["bad"] = '{"referencePointHex":"00","encryptedContentHex":"00"}'
     await alices_view.refresh(0)
@@ -175,6 +183,7 @@ async def test_nonsense_is_a_problem_of_its_own(alices_view: View, liar: Liar) -
 async def test_unsigned_content_is_read_and_marked(
     alice: Client, alices_view: View, liar: Liar
 ) -> None:
+    """Unsigned content is read and marked."""
     liar.own["id"] = liar.forged(b"of the original")
     assert await alice.get_secret("id") == "of the original"
     reading = await alices_view.read_own("id")
@@ -186,6 +195,7 @@ async def test_unsigned_content_is_read_and_marked(
 async def test_unsigned_content_is_refused_where_signatures_are_required(
     alice: Client, liar: Liar
 ) -> None:
+    """Unsigned content is refused where signatures are required."""
     view = View(alice, require_signatures=RequireSignatures(own=True))
     liar.own["id"] = liar.forged(b"forged")
     with pytest.raises(errors.UnsignedSecret, match="--allow-unsigned"):
@@ -197,6 +207,7 @@ async def test_unsigned_content_is_refused_where_signatures_are_required(
 async def test_unsigned_shared_content_is_refused_where_signatures_are_required(
     alice: Client, liar: Liar, signer: Identity
 ) -> None:
+    """Unsigned shared content is refused where signatures are required."""
     view = View(alice, require_signatures=RequireSignatures(shared=True))
     liar.shared[signer.node_id, "id"] = liar.forged(b"forged")
     with pytest.raises(errors.UnsignedSecret, match="shared=False"):
@@ -206,6 +217,7 @@ async def test_unsigned_shared_content_is_refused_where_signatures_are_required(
 async def test_an_unsigned_copy_of_what_was_shared_is_refused(
     alice: Client, alices_view: View, liar: Liar
 ) -> None:
+    """An unsigned copy of what was shared is refused."""
     node = "b1" * 32
     liar.own[f".smfs/sent/{node}/id"] = liar.forged(b"forged")
     with pytest.raises(errors.UnsignedSecret):
@@ -215,6 +227,7 @@ async def test_an_unsigned_copy_of_what_was_shared_is_refused(
 async def test_a_sender_who_was_seen_to_sign_does_not_stop(
     alice: Client, alices_view: View, liar: Liar, signer: Identity
 ) -> None:
+    """A sender who was seen to sign does not stop."""
     liar.shared[signer.node_id, "a"] = shared_by(signer, alice.node_id, "a", b"text", 1)
     assert (await alices_view.read_from(signer.node_id, "a")).version.sender == signer.node_id
     liar.shared[signer.node_id, "b"] = liar.forged(b"forged")
@@ -227,6 +240,7 @@ async def test_a_sender_who_was_seen_to_sign_does_not_stop(
 async def test_an_own_secret_that_was_signed_does_not_lose_its_signature(
     alice: Client, liar: Liar
 ) -> None:
+    """An own secret that was signed does not lose its signature."""
     await alice.set_secret("id", "text")
     liar.own["id"] = liar.forged(b"forged")
     with pytest.raises(errors.UnsignedSecret):
@@ -239,6 +253,7 @@ async def test_an_own_secret_that_was_signed_does_not_lose_its_signature(
 async def test_what_was_replaced_does_not_come_back(
     alice: Client, alices_view: View, liar: Liar
 ) -> None:
+    """What was replaced does not come back."""
     await alice.set_secret("id", "old")
     old = liar.own["id"]
     await alice.set_secret("id", "new")
@@ -257,6 +272,7 @@ async def test_what_was_replaced_does_not_come_back(
 async def test_what_is_listed_is_no_way_around(
     alice: Client, alices_view: View, liar: Liar
 ) -> None:
+    """What is listed is no way around."""
     await alice.set_secret("id", "old")
     await alices_view.refresh(0)
     old = liar.own["id"]
@@ -266,6 +282,7 @@ async def test_what_is_listed_is_no_way_around(
 
 
 async def test_what_was_deleted_does_not_come_back(alice: Client, liar: Liar, wire: Any) -> None:
+    """What was deleted does not come back."""
     await alice.set_secret("id", "text")
     deleted = liar.own["id"]
     wire.always("/deleteSecret", _ok)
@@ -282,6 +299,7 @@ async def _ok(request: httpx.Request, _pass_on: Any) -> httpx.Response:
 async def test_what_is_much_older_than_the_newest_is_refused(
     alice: Client, alices_view: View, liar: Liar, signer: Identity
 ) -> None:
+    """What is much older than the newest is refused."""
     now = 1_795_500_000_000
     for at in (now, now - ROLLBACK_MS):
         text = shared_by(signer, alice.node_id, "id", b"text", at)
@@ -294,22 +312,22 @@ async def test_what_is_much_older_than_the_newest_is_refused(
         await alices_view.read_from(signer.node_id, "id")
 
 
-async def test_signing_times_rise_though_the_clock_stands_still(
-    alice: Client, clock: Any
-) -> None:
+async def test_signing_times_rise_though_the_clock_stands_still(alice: Client, clock: Any) -> None:
+    """Signing times rise though the clock stands still."""
     times = []
     for _ in range(3):
         await alice.set_secret("id", "text")
-        times.append((await alice.envelopes.own("id")).signed_at)
+        times.append((await alice.envelopes.own("id")).signed_at or 0)
     clock.now_ms -= 60_000
     await alice.set_secret("id", "text")
-    times.append((await alice.envelopes.own("id")).signed_at)
+    times.append((await alice.envelopes.own("id")).signed_at or 0)
     assert times == sorted(set(times))
 
 
 async def test_a_write_that_failed_makes_nothing_older(
     alice: Client, make_client: Make, wire: Any, faults: Any, clock: Any
 ) -> None:
+    """A write that failed makes nothing older."""
     await make_client(secret_key_hex="a1" * 32).set_secret("id", "text")
     clock.now_ms += 10 * ROLLBACK_MS
     wire.always("/setSecret", faults.never_sent)
@@ -321,6 +339,7 @@ async def test_a_write_that_failed_makes_nothing_older(
 async def test_another_writer_with_a_slow_clock_is_no_rollback(
     alice: Client, make_client: Make, clock: Any
 ) -> None:
+    """Another writer with a slow clock is no rollback."""
     twin = make_client(secret_key_hex="a1" * 32, now=lambda: clock() - 60_000)
     await alice.set_secret("id", "first")
     await twin.set_secret("id", "second")
@@ -332,6 +351,7 @@ async def test_another_writer_with_a_slow_clock_is_no_rollback(
 async def test_an_answer_that_a_write_went_past_is_no_rollback(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """An answer that a write went past is no rollback."""
     await alice.set_secret("id", "old")
     assert await alice.get_secret("id") == "old"
 
@@ -346,6 +366,7 @@ async def test_an_answer_that_a_write_went_past_is_no_rollback(
 async def test_an_answer_that_another_read_went_past_hides_nothing(
     alice: Client, make_client: Make, wire: Any, faults: Any
 ) -> None:
+    """An answer that another read went past hides nothing."""
     twin = make_client(secret_key_hex="a1" * 32)
     await twin.set_secret("id", "old")
 
@@ -361,6 +382,7 @@ async def test_an_answer_that_another_read_went_past_hides_nothing(
 async def test_a_consumed_secret_does_not_come_back(
     alice: Client, bob: Client, alices_view: View, wire: Any
 ) -> None:
+    """A consumed secret does not come back."""
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "once", one_time=True)
     await alices_view.refresh(0)
@@ -383,6 +405,7 @@ async def test_a_consumed_secret_does_not_come_back(
 async def test_a_listing_of_somebody_else_is_no_listing(
     alice: Client, wire: Any, faults: Any
 ) -> None:
+    """A listing of somebody else is no listing."""
     box = seal_box(Identity.generate().node_id, b"{}")
     wire.always("*", faults.answers(200, json.dumps(box.to_json()).encode()))
     with pytest.raises(errors.ServiceUnavailable):
