@@ -63,6 +63,8 @@ class Area:
         self.was_used = self.was_used or bool(wanted)
         for secret_id in [known for known in self._files if known not in wanted]:
             self._let_go(self._files.pop(secret_id))
+        for secret_id in [known for known in self._one_time if known not in wanted]:
+            self._drop_one_time(secret_id)
 
     async def fetch(self, secret_id: str) -> Reading:
         """The current content; a secret that is gone loses its name."""
@@ -240,6 +242,11 @@ class Area:
             del self._files[file.secret_id]
             self.namespace.discard(file.secret_id)
 
+    def _drop_one_time(self, secret_id: str) -> None:
+        node = self._one_time.pop(secret_id)
+        node.gone = True
+        self._let_go(node)
+
     def _unlinked(self, file: SecretFile) -> None:
         file.unlinked = True
         self._let_go(file)
@@ -252,7 +259,10 @@ class Area:
 
     def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
         known = self._one_time.get(secret_id)
-        if known is None or known.version.token != version.token:
+        if known is not None and known.version.token != version.token:
+            self._drop_one_time(secret_id)
+            known = None
+        if known is None:
             known = OneTimeFile(self.context, store, secret_id, version)
             self._one_time[secret_id] = known
         return known

@@ -18,6 +18,7 @@ class OneTimeFile(File):
 
     Attributes:
         version: the one that is listed.
+        gone: whether it is listed no more.
     """
 
     def __init__(
@@ -25,9 +26,15 @@ class OneTimeFile(File):
     ) -> None:
         super().__init__(context.inodes, READ_ONLY_MODE, Times.at(version.changed_at))
         self.version = version
+        self.gone = False
         self._context = context
         self._store = store
         self._secret_id = secret_id
+
+    @property
+    def held(self) -> bool:
+        """As `Node` says."""
+        return not self.gone
 
     def size(self) -> int:
         """As `Node` says."""

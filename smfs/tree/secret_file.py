@@ -73,6 +73,7 @@ class SecretFile(File):
         self._writers = 0
         self.edits = 0
         self._refused_edits = -1
+        self._overflowed = False
         self._cached_token: str | None = None
         self._times_token: str | None = None
         self._told_size: int | None = None
@@ -203,7 +204,12 @@ class SecretFile(File):
             TooLarge: past the size that the service takes, before anything is allocated.
         """
         end = offset + len(data)
-        self._check_size(end)
+        try:
+            self._check_size(end)
+        except TooLarge:
+            # Half of what was to be written is not to replace the old content.
+            self._overflowed = True
+            raise
         buffer = self._changing()
         if offset > len(buffer):
             buffer.extend(bytes(offset - len(buffer)))
@@ -215,6 +221,7 @@ class SecretFile(File):
         """Cuts the content, or extends it by zero bytes; TooLarge as for `write`."""
         self._check_size(size)
         buffer = self._changing()
+        self._overflowed = False
         del buffer[size:]
         buffer.extend(bytes(size - len(buffer)))
         if self.state is not State.DIRTY:
@@ -263,7 +270,7 @@ class SecretFile(File):
     async def flush(self) -> None:
         """Uploads what was written; who calls holds no lock."""
         async with self.lock:
-            if self.unsent and self.state is State.DIRTY:
+            if self.unsent and (self.state is State.DIRTY or self._overflowed):
                 await self._upload_and_note()
 
     async def sync(self) -> None:
@@ -278,6 +285,8 @@ class SecretFile(File):
             raise NoSuchName("a file that never travels")
         edits, content = self.edits, bytes(self.buffer)
         try:
+            if self._overflowed:
+                raise TooLarge("what was to be written is larger than the service takes")
             self.area.context.view.check_size(content)
             version = await self.area.store.put(self.secret_id, content)
         except SmfsError:
@@ -327,9 +336,12 @@ class SecretFile(File):
             self.give_up()
 
     async def try_again(self) -> None:
-        """Uploads what is still unsent; gives it up where the service refuses it."""
+        """Uploads what is still unsent; gives it up where the service refuses it.
+
+        While somebody writes it is left alone: it goes whole, when he closes it.
+        """
         async with self.lock:
-            if not self.unsent:
+            if not self.unsent or self._writers:
                 return
             try:
                 await self.upload()
@@ -344,6 +356,7 @@ class SecretFile(File):
     def give_up(self) -> None:
         """Drops what was not taken: the old content stays, and a file without one goes."""
         self.state = State.CLEAN
+        self._overflowed = False
         self.token = None
         self._cached_token = None
         self._times_token = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from smfs.client.client import create_client
 from smfs.client.embedded import embedded_transport
@@ -26,13 +28,24 @@ class Wire(httpx.AsyncBaseTransport):
         self._inner = inner
         self.requests: Counter[str] = Counter()
         self.is_cut = False
+        self._answered: dict[str, trio.Event] = {}
+
+    async def answered(self, route: str) -> None:
+        """Waits for the next answer to a request, and until whoever asked is done with it."""
+        event = self._answered.setdefault(route, trio.Event())
+        with trio.fail_after(60):
+            await event.wait()
+            await trio.testing.wait_all_tasks_blocked()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One request."""
-        self.requests[request.url.path.removeprefix("/")] += 1
+        route = request.url.path.removeprefix("/")
+        self.requests[route] += 1
         if self.is_cut:
             raise httpx.ConnectError("the wire is cut", request=request)
-        return await self._inner.handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
+        self._answered.pop(route, trio.Event()).set()
+        return response
 
 
 class Kernel:
@@ -54,13 +67,13 @@ class Kernel:
         return node
 
     async def stat(self, path: str) -> Attributes:
-        """stat(2)."""
+        """What `stat` shows."""
         return (await self.walk(path)).attributes()
 
     async def open(
         self, path: str, *, write: bool = False, truncate: bool = False
     ) -> tuple[int, OpenFile]:
-        """open(2) of a file that is there: once more where the node turns out to be stale."""
+        """Opens a file that is there, once more where the node turns out to be stale."""
         intent = Intent(read=True, write=write, truncate=truncate)
         for _ in range(2):
             node = await self.walk(path)
@@ -73,13 +86,11 @@ class Kernel:
     async def create(
         self, path: str, *, exclusive: bool = False, read: bool = False
     ) -> tuple[Node, OpenFile]:
-        """open(2) with O_CREAT of a file that is not there."""
+        """Makes a file and opens it."""
         folder, name = path.rsplit("/", 1)
         parent = await self.walk(folder)
-        try:
+        with contextlib.suppress(NoSuchName):
             await self.tree.lookup(parent.inode, name.encode())
-        except NoSuchName:
-            pass
         intent = Intent(read=read, write=True, exclusive=exclusive)
         return await self.tree.create(parent.inode, name.encode(), intent)
 
@@ -117,24 +128,24 @@ class Kernel:
         return sorted(name.decode() for name, _ in await self.tree.entries(inode))
 
     async def rm(self, path: str) -> None:
-        """unlink(2)."""
+        """Removes a file."""
         folder, name = path.rsplit("/", 1)
         await self.walk(path)
         await self.tree.unlink((await self.walk(folder)).inode, name.encode())
 
     async def mkdir(self, path: str) -> None:
-        """mkdir(2)."""
+        """Makes a directory."""
         folder, name = path.rsplit("/", 1)
         await self.tree.make_directory((await self.walk(folder)).inode, name.encode())
 
     async def rmdir(self, path: str) -> None:
-        """rmdir(2)."""
+        """Removes an empty directory."""
         folder, name = path.rsplit("/", 1)
         await self.walk(path)
         await self.tree.remove_directory((await self.walk(folder)).inode, name.encode())
 
     async def mv(self, old: str, new: str, *, no_replace: bool = False) -> None:
-        """rename(2)."""
+        """Renames."""
         old_folder, old_name = old.rsplit("/", 1)
         new_folder, new_name = new.rsplit("/", 1)
         await self.walk(old)
@@ -176,10 +187,9 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A service that knows nobody yet."""
-    async with create_service(tmp_path / "service.db") as service:
-        async with trio.open_nursery() as nursery:
-            yield World(service, nursery)
-            nursery.cancel_scope.cancel()
+    async with create_service(tmp_path / "service.db") as service, trio.open_nursery() as nursery:
+        yield World(service, nursery)
+        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_what_people_write_is_understood(text: str, expected: int | None) -> Non
 
 def test_without_a_zone_it_is_local_time() -> None:
     """As on the wall."""
-    expected = datetime(2030, 5, 1, 12).astimezone()  # noqa: DTZ001 - that is the point
+    expected = datetime(2030, 5, 1, 12).astimezone()
 
     assert parse_expiry("2030-05-01T12:00", now=NOW) == int(expected.timestamp() * 1000)
 
