@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
 from smfs.crypto import wtf8
 from smfs.crypto.box import Box
@@ -11,6 +12,9 @@ from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 from smfs.service.admission_rows import AdmissionRows
 from smfs.service.hook_rows import HookRows, Target
 from smfs.service.keys import node_key, secret_key
+
+_CHANGES_PER_MS: Final = 1000
+"""More than any disk takes: so a space that is opened anew begins above all its old revisions."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,12 @@ class Rows:
     def add_space(self, node_id: str, closure_date: float | None, owner: str | None) -> int:
         """A new space; returns its revision."""
         self.delete_space(node_id)
+        revision = self._now * _CHANGES_PER_MS
         self._run(
             "INSERT INTO spaces (node_id, closure_date, owner, revision) VALUES (?, ?, ?, ?)",
-            (node_key(node_id), closure_date, owner and node_key(owner), self._now),
+            (node_key(node_id), closure_date, owner and node_key(owner), revision),
         )
-        return self._now
+        return revision
 
     def set_owner(self, node_id: str, owner: str) -> None:
         """Who made the code that the space was opened with."""

@@ -14,7 +14,7 @@ CREATE TABLE spaces (
     closure_date  REAL,              -- from then on the space counts as missing; NULL: no end
     owner         BLOB,              -- who made the one-use code that opened it
     revision      INTEGER NOT NULL,  -- of the newest change; only ever grows, and begins at the
-                                     -- time of opening, so that it grows over a deletion, too
+                                     -- microsecond of opening: above those before a deletion
     hooked        INTEGER NOT NULL DEFAULT 0  -- whether anything of the space ever had a hook
 ) STRICT, WITHOUT ROWID;
 
