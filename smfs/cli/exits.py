@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from smfs import errors
+from smfs.cli.output import plain
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -65,7 +66,7 @@ def exit_code_of(error: errors.SmfsError) -> int:
 
 def told(error: errors.SmfsError) -> str:
     """The one line that a person gets to read."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = plain(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, errors.UnsignedSecret):
         return f"{text} (`--allow-unsigned`, or `allow_unsigned` of the profile, allows it)"
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         result = smfs.main(list(arguments), prog_name="smfs", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except Exception as error:  # noqa: BLE001 - the last place where an error can be told
         return _tell(exits.leaf_of(error))
     except (KeyboardInterrupt, BaseExceptionGroup):
@@ -152,15 +154,27 @@ def _say(text: str) -> None:
 
 def main() -> NoReturn:
     """The program."""
+    _prepare_streams()
     code = run(sys.argv[1:])
     _leave_quietly()
     sys.exit(code)
 
 
+def _prepare_streams() -> None:
+    # What is opened next must not get the number of a standard stream that is closed.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - it takes no keyword
+    os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _leave_quietly() -> None:
     """Lets what is left of the output go: the interpreter would print a traceback about it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,5 +103,4 @@ def umount_command(directory: Path, *, lazy: bool) -> None:
     process = process_of(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):
-        click.echo("smfs: unmounted; its process still finishes open files", err=True)
-        sys.exit(0)
+        click.echo("smfs: unmounted; its process still serves files that are open", err=True)

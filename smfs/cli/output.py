@@ -8,6 +8,13 @@ from typing import Any
 
 import click
 
+from smfs.errors import InvalidInput
+
+
+def plain(text: str) -> str:
+    """A text in which nothing can upset a terminal: a service may have had a say in it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
 
 def print_json(value: Any) -> None:
     """One JSON value, in ASCII: a lone surrogate in a secret id stays what it is."""
@@ -20,15 +27,22 @@ def shown_id(secret_id: str) -> str:
     return secret_id if is_plain else json.dumps(secret_id)
 
 
+def check_output() -> None:
+    """Refuses to go on without a standard output: a one-time secret would be lost."""
+    if sys.stdout is None:
+        raise InvalidInput("standard output is closed")
+
+
 def write_content(content: bytes) -> None:
     """The bytes of a secret, verbatim, to standard output."""
-    sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 
 def read_content() -> bytes:
     """The bytes of a secret: all of standard input, or typed twice where that is a terminal."""
+    if sys.stdin is None:
+        raise InvalidInput("standard input is closed")
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read()
     typed: str = click.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True)

@@ -14,7 +14,7 @@ from smfs.cli.options import (
     connection_options,
     current_settings,
 )
-from smfs.cli.output import read_content, write_content
+from smfs.cli.output import check_output, read_content, write_content
 from smfs.cli.session import run_with_view
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def get_command(secret_id: str, sender: str | None) -> None:
 
     Byte for byte as it was stored, with nothing added. A one-time secret is gone afterwards.
     """
+    check_output()
 
     async def read(view: View) -> bytes:
         if sender is None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from smfs.service import Service
 
 _GRACE: Final = 10  # seconds for the requests that are under way when a signal comes
+# Longer than clients keep an idle connection (httpx: 5 s), so that no request meets a closing one.
+_KEEP_ALIVE: Final = 60  # seconds
 _BACKLOG: Final = 2048
 
 
@@ -133,6 +135,7 @@ def _server(service: Service) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEEP_ALIVE,
         )
     )
 

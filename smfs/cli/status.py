@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 from smfs.cli.commands import command
 from smfs.cli.exits import exit_code_of
 from smfs.cli.options import connection_options, current_settings, json_option
-from smfs.cli.output import print_json
+from smfs.cli.output import plain, print_json
 from smfs.cli.session import run_with_view
 from smfs.errors import SmfsError
 
@@ -47,7 +47,7 @@ def status_command(directory: Path | None, *, as_json: bool) -> None:
     state, failure = run_with_view(settings, ask)
     _show(state, as_json=as_json)
     if failure is not None:
-        sys.exit(exit_code_of(failure))
+        click.get_current_context().exit(exit_code_of(failure))
 
 
 def _show(state: dict[str, Any], *, as_json: bool) -> None:
@@ -55,7 +55,7 @@ def _show(state: dict[str, Any], *, as_json: bool) -> None:
         print_json(state)
         return
     for name, value in _flat(state):
-        click.echo(f"{name}: {value}")
+        click.echo(f"{name}: {plain(value)}")
 
 
 def _flat(state: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -64,7 +64,7 @@ def _flat(state: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             found += _flat(value, f"{prefix}{name}.")
         elif isinstance(value, list):
-            found += [(f"{prefix}{name}", ascii(each)) for each in value]
+            found += [(f"{prefix}{name}", json.dumps(each)) for each in value]
         else:
             found.append((f"{prefix}{name}", "-" if value is None else str(value)))
     return found

@@ -1,0 +1,176 @@
+"""Interruptions, closed streams, terminals, and logs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smfs.cli.logs import PlaceFormatter, describe, open_private
+from smfs.cli.output import plain, shown_id
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program
+
+PATIENCE = 60.0
+
+
+def test_an_interrupt_is_130(program: Program) -> None:
+    """At once, though the service never answers."""
+    program.must("init")
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        service.settimeout(PATIENCE)
+        address = f"http://127.0.0.1:{service.getsockname()[1]}"
+        with program.running("get", "a", "--service", address) as process:
+            connection, _ = service.accept()
+            with connection:
+                assert connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, out, err) == (130, b"", b"\nsmfs: interrupted\n")
+
+
+def _without(program: Program, stream: str, *arguments: str) -> tuple[int, str]:
+    """Runs smfs with one of its standard streams closed."""
+    finished = subprocess.run(
+        ["sh", "-c", f'exec "$@" {stream}', "sh", program.path, *arguments],
+        env=program.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return finished.returncode, finished.stderr.decode()
+
+
+def test_a_closed_input_is_no_empty_secret(program: Program) -> None:
+    """Nothing is stored."""
+    program.must("init")
+
+    assert _without(program, "<&-", "set", "a") == (2, "smfs: standard input is closed\n")
+    assert program("get", "a").code == 3
+
+
+def test_a_closed_output_is_told_before_a_secret_is_used_up(program: Program) -> None:
+    """A one-time secret would be lost."""
+    program.must("init")
+
+    assert _without(program, ">&-", "get", "a") == (2, "smfs: standard output is closed\n")
+
+
+def test_the_database_never_gets_the_number_of_a_closed_stream(program: Program) -> None:
+    """What is printed to it would be written into the database."""
+    program.must("init")
+    program.must("set", "a", stdin=b"x")
+
+    for stream in ("<&-", ">&-", "2>&-"):
+        assert _without(program, stream, "ls")[0] == 0
+
+    assert program.must("get", "a") == "x"
+
+
+def test_an_id_that_the_locale_cannot_show_is_escaped(program: Program) -> None:
+    """`ls` fails at none."""
+    program.must("init")
+    program.must("set", "日本", stdin=b"x")
+
+    outcome = program("ls", PYTHONIOENCODING="latin1")
+
+    assert outcome.text == "\\u65e5\\u672c"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(program: Program) -> None:
+    """As in `smfs ls | head -1`."""
+    program.must("init")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    finished = subprocess.run(
+        [program.path, "id"], env=program.environment, stdout=writing, stderr=subprocess.PIPE,
+        check=False,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert (finished.returncode, finished.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("secret_id", "shown"),
+    [("a/b", "a/b"), ("é", "é"), ("\x1b[2J", '"\\u001b[2J"'), ("a\nb", '"a\\nb"'), ('"', '"\\""')],
+)
+def test_ids_for_people(secret_id: str, shown: str) -> None:
+    """No two look the same, and none upsets a terminal."""
+    assert shown_id(secret_id) == shown
+
+
+def test_texts_for_people() -> None:
+    """What a service had a say in cannot move the cursor."""
+    assert plain("a\x1b[2Jb é\u202e") == "a\\x1b[2Jb é\\u202e"
+
+
+def _fail_with(secret: str) -> None:
+    raise ValueError(secret)
+
+
+def _caught(secret: str) -> ValueError:
+    with pytest.raises(ValueError, match=secret) as caught:
+        _fail_with(secret)
+    return caught.value
+
+
+def test_a_log_tells_the_place_of_an_error_and_not_its_text() -> None:
+    """The text may hold a secret."""
+    error = _caught("canary")
+    record = logging.LogRecord(
+        "smfs",
+        logging.ERROR,
+        __file__,
+        1,
+        "it failed",
+        (),
+        (ValueError, error, error.__traceback__),
+    )
+
+    written = PlaceFormatter("%(message)s").format(record)
+
+    assert "canary" not in written
+    assert "Traceback" not in written
+    assert written.startswith("it failed\nValueError: test_robustness.py:")
+    assert " _fail_with < " in written
+
+
+def test_a_group_of_errors_is_described_with_all_that_is_in_it() -> None:
+    """And without any text."""
+    described = describe(ExceptionGroup("canary", [_caught("canary"), KeyError("canary")]))
+
+    assert "canary" not in described
+    assert "ValueError" in described
+    assert "KeyError" in described
+
+
+def test_a_log_that_has_grown_becomes_the_old_one(tmp_path: Path) -> None:
+    """Mode 0600, and one old one is kept."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"old" * 1_000_000)
+
+    with open_private(path) as log:
+        log.write("new")
+
+    assert path.read_text() == "new"
+    assert (tmp_path / "a.log.1").stat().st_size == 3_000_000
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_log_is_never_written_through_a_link(tmp_path: Path) -> None:
+    """It could lead anywhere."""
+    (tmp_path / "a.log").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        open_private(tmp_path / "a.log")
