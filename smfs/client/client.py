@@ -205,6 +205,7 @@ class Client:
         old = self._session.connection
         new = Connection(server_url, transport=old.transport, deadline=old.deadline, now=self._now)
         await self._session.move(new, code)
+        self.envelopes.history.forget_versions()
         if old.transport is None:
             await old.aclose()
 

@@ -17,6 +17,7 @@ from smfs.crypto.envelope import Address
 from smfs.errors import NotAccepted, SecretNotFound
 from smfs.protocol.spaces import StoredSecret, SubSpace
 
+_NEVER: Final = 2**53
 _REREADS: Final = 4  # when something here went past an answer that was under way
 
 
@@ -244,8 +245,7 @@ class Listing:
             version = self._merged(address, found[address], known, asked_at, mark)
             if version is not None:
                 secrets[secret_id] = version
-        closure_date = None if sub.closure_date is None else int(sub.closure_date)
-        return Sender(node_id, closure_date, secrets)
+        return Sender(node_id, _whole(sub.closure_date), secrets)
 
     def _from_version(self, node_id: str, secret_id: str) -> Version | None:
         sender = self._known.senders().get(node_id)
@@ -254,6 +254,11 @@ class Listing:
 
 def _is_shown(own_id: str) -> bool:
     return not is_reserved(own_id) or split_sent_id(own_id) is not None
+
+
+def _whole(date: float | None) -> int | None:
+    # JSON has numbers beyond every date, infinite ones included: those never come.
+    return None if date is None or not abs(date) < _NEVER else int(date)
 
 
 def _stored_again(known: Version, secret: StoredSecret) -> Stored:

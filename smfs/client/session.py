@@ -32,6 +32,10 @@ from smfs.protocol.requests import (
 
 T = TypeVar("T")
 
+_NO_NEWCOMERS: Final = (
+    "the service keeps no secret space for you and opens none without an auth code of its own"
+)
+_NO_SUCH_CODE: Final = "the auth code is unknown to the service, used up, or for something else"
 _NEED_NO_SPACE: Final = (OpenSecretSpace, DeleteSecretSpace)
 
 
@@ -75,6 +79,7 @@ class Session:
         self._opening = SharedTurn()
         self._failure: ServiceError | None = None
         self._nonces = Nonces()
+        self._openings = 0
 
     async def ready(self) -> None:
         """Waits until the space is open, opening it where that is due.
@@ -122,7 +127,7 @@ class Session:
             ServiceError, ServiceUnavailable: as `Connection.post`.
         """
         await self.ready()
-        delivery = delivery or Delivery()
+        delivery, before = delivery or Delivery(), self._openings
         try:
             return await self._signed(self.connection, request_type, delivery, fields)
         except SpaceNotFound as missing:
@@ -130,7 +135,8 @@ class Session:
             if not is_own or not self._opens_late or request_type in _NEED_NO_SPACE:
                 raise
         async with self._opening.take():
-            await self._open(self.connection, AUTH_CODE_OPEN_SPACE, delivery.next_step())
+            if self._openings == before:
+                await self._open(self.connection, AUTH_CODE_OPEN_SPACE, delivery.next_step())
         return await self._signed(self.connection, request_type, delivery, fields)
 
     async def server_answer(self, auth_code: str) -> Answer:
@@ -162,8 +168,11 @@ class Session:
         except InvalidAuthCode:
             # The code may have been used up by an attempt, now or before a restart, whose answer
             # was lost: then the space is there.
-            if auth_code == AUTH_CODE_OPEN_SPACE or not await self._is_open(connection):
-                raise
+            if auth_code == AUTH_CODE_OPEN_SPACE:
+                raise InvalidAuthCode(_NO_NEWCOMERS) from None
+            if not await self._is_open(connection):
+                raise InvalidAuthCode(_NO_SUCH_CODE) from None
+        self._openings += 1
 
     async def _is_open(self, connection: Connection) -> bool:
         try:

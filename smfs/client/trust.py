@@ -19,6 +19,7 @@ RESERVED: Final = ".smfs"
 """The software's own secret ids: this one and all below."""
 
 _REMEMBERED: Final = 256  # superseded envelopes of one address that carry no time
+_UNTIDY: Final = 512  # superseded envelopes of one address that are not worth tidying up
 
 
 def is_reserved(secret_id: str) -> bool:
@@ -37,6 +38,7 @@ class _Trail:
         highest: the highest signing time ever seen here.
         given: the highest signing time given to an envelope of ours, which may never have arrived.
         superseded: the tokens that were current before, with their signing times.
+        tidy_at: how many of them there may be before the outdated ones are looked for.
     """
 
     changed: int = 0
@@ -45,6 +47,7 @@ class _Trail:
     highest: int | None = None
     given: int = 0
     superseded: dict[str, int | None] = field(default_factory=dict)
+    tidy_at: int = _UNTIDY
 
 
 class History:
@@ -54,6 +57,10 @@ class History:
         self._trails: dict[Address, _Trail] = {}
         self._signing: set[str] = set()
         self._count = 0
+
+    def forget_versions(self) -> None:
+        """Starts anew at another service, which has versions of its own."""
+        self._trails.clear()
 
     def mark(self) -> int:
         """A moment: take it before asking the service, give it to `overtaken` afterwards."""
@@ -167,17 +174,18 @@ class History:
         if signed_at is not None:
             trail.highest = max(signed_at, trail.highest or 0)
             self._signing.add(address.sender)
-        _prune(trail)
+        if len(trail.superseded) >= trail.tidy_at:
+            _tidy(trail)
 
 
-def _prune(trail: _Trail) -> None:
-    """Forgets what `_older` refuses anyway, and the eldest of too many."""
+def _tidy(trail: _Trail) -> None:
+    """Forgets what is refused for its time anyway, and the eldest of too many without one."""
     oldest = (trail.highest or 0) - ROLLBACK_MS
-    kept = {
+    unsigned = [token for token, signed_at in trail.superseded.items() if signed_at is None]
+    forgotten = set(unsigned[:-_REMEMBERED])
+    trail.superseded = {
         token: signed_at
         for token, signed_at in trail.superseded.items()
-        if signed_at is None or signed_at >= oldest
+        if token not in forgotten and (signed_at is None or signed_at >= oldest)
     }
-    for token in list(kept)[: max(0, len(kept) - _REMEMBERED)]:
-        del kept[token]
-    trail.superseded = kept
+    trail.tidy_at = max(_UNTIDY, 2 * len(trail.superseded))

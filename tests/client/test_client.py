@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
 import smfs
@@ -44,6 +45,15 @@ async def test_known_keys_whose_space_is_missing_open_it_and_go_on(
     """Known keys whose space is missing open it and go on."""
     await alice.set_secret("id", "text")
     assert wire.seen == ["/setSecret", "/openSecretSpace", "/setSecret"]
+
+
+async def test_calls_at_the_same_time_open_a_missing_space_once(alice: Client, wire: Any) -> None:
+    """Calls at the same time open a missing space once."""
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(alice.set_secret, str(number), "text")
+    assert wire.count("/openSecretSpace") == 1
+    assert len((await alice.get_secret_space()).secrets) == 10
 
 
 async def test_keys_with_a_code_open_the_space_first(make_client: Make, wire: Any) -> None:

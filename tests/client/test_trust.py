@@ -11,8 +11,8 @@ import pytest
 
 from smfs import errors
 from smfs.client.client import Client
-from smfs.client.trust import ROLLBACK_MS
-from smfs.client.versions import RequireSignatures
+from smfs.client.trust import ROLLBACK_MS, History
+from smfs.client.versions import UNSIGNED_IS_READ, RequireSignatures
 from smfs.client.view import View
 from smfs.crypto.box import Box, seal_box
 from smfs.crypto.envelope import Address, seal_envelope
@@ -294,6 +294,33 @@ async def test_what_was_deleted_does_not_come_back(alice: Client, liar: Liar, wi
 
 async def _ok(request: httpx.Request, _pass_on: Any) -> httpx.Response:
     return httpx.Response(200, json={"ok": True}, request=request)
+
+
+async def test_another_service_has_versions_of_its_own(
+    alice: Client, liar: Liar, wire: Any
+) -> None:
+    """What was replaced at one service may be the current version at another."""
+    await alice.set_secret("id", "old")
+    old = liar.own["id"]
+    await alice.set_secret("id", "new")
+    await alice.update_server_url("http://other.test")
+    liar.own["id"] = old
+    assert await alice.get_secret("id") == "old"
+
+
+def test_the_history_does_not_grow_without_end() -> None:
+    """Of very many versions only those are remembered that could pass for the current one."""
+    history, address = History(), Address("own", "a", "a", "id")
+    for number in range(3000):
+        assert history.judge(UNSIGNED_IS_READ, address, f"unsigned {number}", None) is None
+    for number in range(3000):
+        at = number * ROLLBACK_MS // 100
+        assert history.judge(UNSIGNED_IS_READ, address, f"signed {number}", at) is None
+    assert len(history._trails[address].superseded) < 1000
+    for number in range(2999):
+        at = number * ROLLBACK_MS // 100
+        found = history.judge(UNSIGNED_IS_READ, address, f"signed {number}", at)
+        assert isinstance(found, errors.RolledBack)
 
 
 async def test_what_is_much_older_than_the_newest_is_refused(
