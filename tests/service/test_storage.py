@@ -1,0 +1,332 @@
+"""One database file: private, durable, shared by processes, and without a word of content."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from smfs.crypto.box import box_from_json, open_box
+from smfs.crypto.identity import Identity
+from smfs.errors import ConfigError
+from smfs.protocol import canonical, requests, signing
+from smfs.service import Service, create_service
+from smfs.service.app import system_now
+
+pytestmark = pytest.mark.anyio
+
+Ask = Callable[..., Awaitable[Any]]
+CANARY = "canary-5c1f6b8e"
+
+# Opens the database of argv[1], sets secrets as fast as it can, and says which were acknowledged.
+WRITER = """
+import sys, pathlib, anyio
+from smfs.crypto.identity import Identity
+from smfs.protocol import canonical, requests, signing
+from smfs.service import create_service
+from smfs.service.app import system_now
+
+async def ask(app, request):
+    sent = []
+    body = canonical.encode(request.to_wire()).encode()
+    async def receive():
+        return {"type": "http.request", "body": body}
+    async def send(message):
+        sent.append(message)
+    headers = [(b"content-type", b"application/json")]
+    await app({"type": "http", "method": "POST", "path": request.path(), "headers": headers},
+              receive, send)
+    assert sent[0]["status"] == 200 and b"error" not in sent[1]["body"], sent
+
+async def main():
+    me = Identity(bytes.fromhex(sys.argv[2]))
+    async with create_service(pathlib.Path(sys.argv[1])) as service:
+        now = system_now()
+        def signed(kind, nonce, **fields):
+            return signing.sign(me, kind(public_key=me.node_id, timestamp=signing.frame(now),
+                signature=signing.UNSIGNED, nonce=nonce, **fields))
+        await ask(service, signed(requests.OpenSecretSpace, 0, closure_date=None,
+            auth_code=requests.AUTH_CODE_OPEN_SPACE))
+        for number in range(1, int(sys.argv[3]) + 1):
+            await ask(service, signed(requests.SetSecret, number, secret_id=f"s{number}",
+                secret=f"content of {number}"))
+            print(number, flush=True)
+
+anyio.run(main)
+"""
+
+
+def writer(database: Path, seed: str, count: int) -> subprocess.Popen[str]:
+    """Another process that writes into the same database."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(database), seed, str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def mode(path: Path) -> str:
+    """Who may do what with a file."""
+    return oct(path.stat().st_mode & 0o777)
+
+
+def execute(database: Path, *statements: str) -> list[tuple[Any, ...]]:
+    """What the last statement gives, in a connection of its own."""
+    rows: list[tuple[Any, ...]] = []
+    database.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(database)
+    for statement in statements:
+        rows = connection.execute(statement).fetchall()
+    connection.commit()
+    connection.close()
+    return rows
+
+
+def contents(database: Path) -> bytes:
+    """Every byte of the database's files."""
+    return b"".join(path.read_bytes() for path in database.parent.iterdir())
+
+
+def make_readable(path: Path) -> None:
+    """Lets everybody in."""
+    path.chmod(0o644)
+
+
+def fill(database: Path, content: bytes) -> None:
+    """Puts something into the database's place."""
+    database.parent.mkdir()
+    database.write_bytes(content)
+
+
+async def test_nobody_else_can_read_the_files(service: Service, alice: Any, database: Path) -> None:
+    """Neither the database nor what SQLite lays beside it; the directory is ours alone, too."""
+    await alice.set("x", "y")
+    modes = {path.name: mode(path) for path in database.parent.glob("*")}
+    assert modes == dict.fromkeys(("service.db", "service.db-wal", "service.db-shm"), "0o600")
+    assert mode(database.parent) == "0o700"
+
+
+async def test_a_database_that_others_could_read_is_closed_to_them(database: Path) -> None:
+    """Its key was not meant for them."""
+    async with create_service(database):
+        pass
+    make_readable(database)
+    async with create_service(database):
+        assert mode(database) == "0o600"
+
+
+async def test_the_service_keeps_its_key(database: Path, restarting: Callable[[], Any]) -> None:
+    """A service that is started again is the same node."""
+    async with restarting() as service:
+        first = service.node_id
+    async with restarting() as service:
+        assert service.node_id == first
+
+
+async def test_a_newer_database_is_refused(database: Path, restarting: Callable[[], Any]) -> None:
+    """In words that say what to do, and without a change to it."""
+    async with restarting():
+        pass
+    execute(database, "UPDATE service SET schema = 2")
+    with pytest.raises(ConfigError, match=r"is of version 2.*update smfs"):
+        async with restarting():
+            pass
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 50])
+async def test_what_is_no_database_is_refused(
+    database: Path, content: bytes, restarting: Callable[[], Any]
+) -> None:
+    """And left as it is."""
+    fill(database, content)
+    with pytest.raises(ConfigError, match="cannot use the database"):
+        async with restarting():
+            pass
+    assert contents(database) == content
+
+
+async def test_somebody_else_s_database_is_refused(
+    database: Path, restarting: Callable[[], Any]
+) -> None:
+    """No table of ours is put into it."""
+    execute(database, "CREATE TABLE bookmarks (url TEXT)")
+    with pytest.raises(ConfigError, match="cannot use the database"):
+        async with restarting():
+            pass
+    assert execute(database, "SELECT name FROM sqlite_schema") == [("bookmarks",)]
+
+
+async def test_no_content_is_in_the_files(
+    database: Path, alice: Any, bob: Any, service: Service
+) -> None:
+    """What is stored is encrypted to its reader, even where the client has not done so."""
+    await alice.accept(bob)
+    await alice.set("x", f"{CANARY}-own")
+    await bob.share(alice, "y", f"{CANARY}-shared")
+    await alice.accept(service.node_id)
+    await alice.do(requests.CreateAuthCode, action="openSecretSpace")
+    code = await alice.do(
+        requests.GetSecretFrom, from_id=service.node_id, secret_id="openSecretSpaceAuthCode"
+    )
+    await alice.set(f"{CANARY}-id", "ids are no content")
+    stored = contents(database)
+    assert f"{CANARY}-id".encode() in stored, "the search finds nothing at all"
+    assert f"{CANARY}-own".encode() not in stored
+    assert f"{CANARY}-shared".encode() not in stored
+    text = code.opened(alice.identity)
+    assert text.encode() not in stored
+    assert bytes.fromhex(text) not in stored
+
+
+async def test_nothing_of_a_request_is_logged_or_raised(
+    alice: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when something breaks that should not: the log names the route and the error."""
+    caplog.set_level("DEBUG")
+
+    def broken(*_args: object, **_named: object) -> None:
+        raise LookupError(CANARY)
+
+    monkeypatch.setattr("smfs.service.rows.Rows.put_secret", broken)
+    answer = await alice.ask(requests.SetSecret, secret_id=CANARY, secret=CANARY)
+    assert answer.status == 500
+    assert "/setSecret failed: LookupError" in caplog.text
+    assert CANARY not in caplog.text + answer.text
+    assert "Traceback" not in caplog.text
+    monkeypatch.undo()
+    await alice.set("x", "y")
+
+
+async def test_a_full_disk_is_no_end(alice: Any, service: Service, database: Path) -> None:
+    """The request is refused as a whole; once there is room again, the service goes on."""
+    await alice.set("x", "before")
+    connection = service._database._writer
+    assert connection is not None
+    [pages] = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    answer = await alice.ask(requests.SetSecret, secret_id="x", secret="z" * 500_000)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert await alice.get("x") == "before"
+    await alice.set("x", "after")
+    assert await alice.get("x") == "after"
+
+
+async def test_two_services_on_one_file_are_one(
+    node: Callable[..., Any], service: Service, restarting: Callable[[], Any]
+) -> None:
+    """What one stores the other answers; what one has seen the other refuses as a replay."""
+    async with restarting() as other:
+        assert other.node_id == service.node_id
+        alice = await node().open_space()
+        await alice.set("x", "y")
+        request = alice.signed(requests.GetSecret, secret_id="x")
+        assert (await alice.send(request)).status == 200
+        alice.app = other
+        assert await alice.get("x") == "y"
+        again = await alice.send(request)
+    assert again.error == "Error on authenticateRequest! Multiple use of signature detected!"
+
+
+async def test_a_code_works_once_whoever_is_asked(
+    alice: Any, node: Callable[..., Any], service: Service, restarting: Callable[[], Any]
+) -> None:
+    """Two services that get the same code at once: one of them takes it."""
+    await alice.accept(service.node_id)
+    await alice.do(requests.CreateAuthCode, action="openSecretSpace")
+    secret = await alice.do(
+        requests.GetSecretFrom, from_id=service.node_id, secret_id="openSecretSpaceAuthCode"
+    )
+    code = secret.opened(alice.identity)
+    statuses = []
+    async with restarting() as other:
+
+        async def try_it(app: Service) -> None:
+            answer = await node(app=app).ask(
+                requests.OpenSecretSpace, auth_code=code, closure_date=None
+            )
+            statuses.append(answer.status)
+
+        async with anyio.create_task_group() as tasks:
+            for app in (service, other) * 4:
+                tasks.start_soon(try_it, app)
+    assert sorted(statuses) == [200] + [401] * 7
+
+
+async def test_a_one_time_secret_is_given_once_whoever_asks(
+    alice: Any, bob: Any, service: Service, restarting: Callable[[], Any]
+) -> None:
+    """Many readers at two services: one gets it."""
+    await alice.accept(bob)
+    await bob.share(alice, "once", "y", once=True)
+    errors = []
+    async with restarting() as other:
+
+        async def read(app: Service) -> None:
+            request = alice.signed(requests.GetSecretFrom, from_id=bob.node_id, secret_id="once")
+            alice.app = app
+            errors.append((await alice.send(request)).error)
+
+        async with anyio.create_task_group() as tasks:
+            for app in (service, other) * 4:
+                tasks.start_soon(read, app)
+    gone = 'Secret with secretId "once" did not exist!'
+    assert sorted(errors, key=str) == sorted([None] + [gone] * 7, key=str)
+
+
+async def test_many_processes_start_and_write_at_once(database: Path) -> None:
+    """On a database that is not there yet: nobody fails, and nothing is lost."""
+    seeds = [f"{number:02x}" * 32 for number in range(1, 5)]
+    writers = [writer(database, seed, 25) for seed in seeds]
+    for one in writers:
+        out, _ = await anyio.to_thread.run_sync(one.communicate)
+        assert one.returncode == 0
+        assert len(out.split()) == 25
+    assert execute(database, "SELECT count(*) FROM secrets") == [(100,)]
+    assert execute(database, "SELECT count(*) FROM service") == [(1,)]
+    assert execute(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("lines", [1, 7, 40])
+async def test_what_was_acknowledged_survives_a_kill(database: Path, ask: Ask, lines: int) -> None:
+    """`kill -9` in the middle of writing: every write that was answered is there, whole."""
+    process = writer(database, "77" * 32, 100_000)
+    assert process.stdout is not None
+    acknowledged = [int(process.stdout.readline()) for _ in range(lines)]
+    process.send_signal(signal.SIGKILL)
+    acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
+    process.wait()
+    process.stdout.close()
+    found = await stored(database, "77" * 32, ask)
+    assert {f"s{number}" for number in acknowledged} <= set(found)
+    assert len(found) - len(acknowledged) in {0, 1}
+    assert all(text == f"content of {key[1:]}" for key, text in found.items())
+
+
+async def stored(database: Path, seed: str, ask: Ask) -> dict[str, str]:
+    """The secrets of a node, decrypted."""
+    reader = Identity(bytes.fromhex(seed))
+    request = signing.sign(
+        reader,
+        requests.GetSecretSpace(
+            public_key=reader.node_id,
+            timestamp=signing.frame(system_now()),
+            signature=signing.UNSIGNED,
+            nonce=-1,
+        ),
+    )
+    async with create_service(database) as service:
+        answer = await ask(service, request.path(), canonical.encode(request.to_wire()))
+    space = json.loads(answer.opened(reader))
+    return {
+        key: open_box(reader, box_from_json(entry["secret"])).decode()
+        for key, entry in space["secrets"].items()
+    }
