@@ -1,0 +1,62 @@
+"""docs/cli.md and the program say the same."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from smfs import config
+from smfs.cli.main import smfs
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+SYNOPSES = dict(re.findall(r"^smfs (\w+)(.*)$", TEXT, re.MULTILINE))
+COMMANDS = smfs.list_commands(click.Context(smfs))
+EVERYWHERE = {"--profile", "--service", "--allow-unsigned", "--require-signed", "--help"}
+
+
+def _options(name: str) -> set[str]:
+    command = smfs.get_command(click.Context(smfs), name)
+    assert command is not None
+    return {
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for option in parameter.opts
+    }
+
+
+def test_every_command_is_described_and_no_other() -> None:
+    """One line of synopsis each."""
+    assert set(SYNOPSES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_described_and_no_other(name: str) -> None:
+    """But for those that all commands have; a short form stands for the long one."""
+    described = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", SYNOPSES[name]))
+    options = _options(name)
+
+    assert described <= options
+    assert all(
+        option in described for option in options - EVERYWHERE if option not in {"-f", "--long"}
+    )
+
+
+def test_the_example_of_a_file_is_one(tmp_path: Path) -> None:
+    """It is read without an error, and means what its comments say."""
+    example = re.search(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    assert example is not None
+    path = tmp_path / "config.toml"
+    path.write_text(example[1])
+    environment = {"HOME": str(tmp_path), "SMFS_CONFIG": str(path)}
+
+    assert set(tomllib.loads(example[1])["profiles"]) == {"home", "old"}
+    default = config.load_settings(config.Flags(), environment)
+    assert (default.profile, default.service) == ("work", "https://secrets.example.org")
+    home = config.load_settings(config.Flags(profile="home"), environment)
+    assert (home.service, home.allow_unsigned) == (None, False)
+    assert config.load_settings(config.Flags(profile="old"), environment).allow_unsigned
