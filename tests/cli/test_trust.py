@@ -63,7 +63,8 @@ def test_an_altered_ciphertext_is_6(user: Program) -> None:
     """Nothing of it is printed."""
     _lie(
         user,
-        "UPDATE secrets SET content = substr(content, 1, length(content) - 16) || zeroblob(16) "
+        "UPDATE secrets SET content = "
+        "CAST(substr(content, 1, length(content) - 16) || zeroblob(16) AS BLOB) "
         "WHERE secret_id = CAST('a' AS BLOB)",
     )
 
