@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -21,17 +20,14 @@ from smfs.client.arguments import (
 from smfs.client.clock import Now, system_now
 from smfs.client.connection import Connection
 from smfs.client.envelopes import Envelopes
-from smfs.client.hooks import NotificationHook, parse_hooks
+from smfs.client.hooks import NotificationHook, add_hook, delete_hook, hooks_of
 from smfs.client.locks import KeyedLocks
-from smfs.client.retries import Delivery
 from smfs.client.session import Repeatable, Session
 from smfs.client.trust import History
 from smfs.client.versions import UNSIGNED_IS_READ, RequireSignatures
 from smfs.crypto.identity import Identity
 from smfs.errors import (
-    HookNotFound,
     InvalidInput,
-    ServiceUnavailable,
     SignatureMismatch,
     UnsupportedByService,
 )
@@ -120,12 +116,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -359,50 +350,19 @@ class Client:
             target_id: `this`, `secrets.<id>`, `subSpaces.<node id>` or `subSpaces.<node id>.<id>`.
             notify_url: where it posts to.
         """
-        delivery = Delivery(repeatable=False)
-        wanted = secret_id_of(kind), secret_id_of(target_id), secret_id_of(notify_url)
-        try:
-            answer = await self._session.call(
-                requests.AddNotificationHook,
-                delivery,
-                type=wanted[0],
-                target_id=wanted[1],
-                notify_url=wanted[2],
-            )
-        except ServiceUnavailable:
-            if not delivery.lost:
-                raise
-            return await self._hook_after_lost_answer(*wanted)
-        return NotificationHook.parse(answer.value)
-
-    async def _hook_after_lost_answer(
-        self, kind: str, target_id: str, notify_url: str
-    ) -> NotificationHook:
-        """Asking again would add the hook twice, so this looks for it instead."""
-        for hook in await self.get_notification_hooks(target_id):
-            if (hook.type, hook.url) == (kind, notify_url):
-                return hook
-        raise ServiceUnavailable("the answer was lost, and the hook was not added")
+        return await add_hook(
+            self._session, secret_id_of(kind), secret_id_of(target_id), secret_id_of(notify_url)
+        )
 
     async def get_notification_hooks(self, target_id: str) -> list[NotificationHook]:
         """The hooks of a target, in the order in which they were added."""
-        answer = await self._session.call(
-            requests.GetNotificationHooks, target_id=secret_id_of(target_id)
-        )
-        return parse_hooks(answer.value)
+        return await hooks_of(self._session, secret_id_of(target_id))
 
     async def delete_notification_hook(self, hook_id: str) -> None:
         """Removes a hook; HookNotFound when there is none."""
         if fields.is_hex(32)(hook_id) is not None:
             raise InvalidInput("the id of a notification hook has 32 hex digits")
-        delivery = Delivery()
-        try:
-            await self._session.call(
-                requests.DeleteNotificationHook, delivery, notification_hook_id=hook_id
-            )
-        except HookNotFound:
-            if not delivery.lost:
-                raise
+        await delete_hook(self._session, hook_id)
 
 
 async def _true() -> bool:

@@ -1,11 +1,14 @@
-"""Notification hooks as a service tells of them (PROTOCOL.md section 14)."""
+"""Notification hooks: adding, listing and removing them (PROTOCOL.md section 14)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from smfs.errors import ServiceUnavailable
+from smfs.client.retries import Delivery
+from smfs.client.session import Session
+from smfs.errors import HookNotFound, ServiceUnavailable
+from smfs.protocol import requests
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,46 @@ def parse_hooks(value: Any) -> list[NotificationHook]:
         case {"notificationHooks": list(hooks)}:
             return [NotificationHook.parse(hook) for hook in hooks]
     raise ServiceUnavailable("the service answered with something that are no hooks")
+
+
+async def add_hook(
+    session: Session, kind: str, target_id: str, notify_url: str
+) -> NotificationHook:
+    """Adds a hook; when the answer is lost, looks for it, since asking again would add another."""
+    delivery = Delivery(repeatable=False)
+    try:
+        answer = await session.call(
+            requests.AddNotificationHook,
+            delivery,
+            type=kind,
+            target_id=target_id,
+            notify_url=notify_url,
+        )
+    except ServiceUnavailable:
+        if not delivery.lost:
+            raise
+    else:
+        return NotificationHook.parse(answer.value)
+    for hook in await hooks_of(session, target_id):
+        if (hook.type, hook.url) == (kind, notify_url):
+            return hook
+    raise ServiceUnavailable("the answer was lost, and the hook was not added")
+
+
+async def hooks_of(session: Session, target_id: str) -> list[NotificationHook]:
+    """The hooks of a target, in the order in which they were added."""
+    answer = await session.call(requests.GetNotificationHooks, target_id=target_id)
+    return parse_hooks(answer.value)
+
+
+async def delete_hook(session: Session, hook_id: str) -> None:
+    """Removes a hook; HookNotFound when there is none."""
+    delivery = Delivery()
+    try:
+        await session.call(requests.DeleteNotificationHook, delivery, notification_hook_id=hook_id)
+    except HookNotFound:
+        if not delivery.lost:
+            raise
 
 
 def _last(value: Any) -> tuple[float | None, str | None]:
