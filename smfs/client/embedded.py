@@ -17,7 +17,7 @@ AsgiApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 _log: Final = logging.getLogger(__name__)
 
 
-def embedded_transport(asgi_app: AsgiApp) -> httpx.AsyncBaseTransport:
+def embedded_transport(asgi_app: AsgiApp) -> EmbeddedTransport:
     """A transport whose requests are answered by an ASGI 3 application of this process.
 
     Starting and stopping the application is the caller's part; every request runs under a cancel

@@ -14,6 +14,7 @@ from smfs.client.limits import Limits
 from smfs.client.locks import KeyedLocks
 from smfs.client.retries import Delivery
 from smfs.client.session import Session
+from smfs.client.shared import again
 from smfs.client.spaces import box_of, off_loop, read_space, read_sub_space
 from smfs.client.trust import History
 from smfs.client.versions import RequireSignatures
@@ -62,7 +63,7 @@ class Stored:
     def content(self) -> bytes:
         """The content; raises the problem when there is one."""
         if self.problem is not None:
-            raise self.problem.with_traceback(None)
+            raise again(self.problem)
         if self.opened is None:
             raise MalformedData("the secret does not open")
         return self.opened.content

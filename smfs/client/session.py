@@ -10,7 +10,7 @@ from smfs.client.answers import Answer
 from smfs.client.connection import Connection
 from smfs.client.nonces import Nonces
 from smfs.client.retries import Delivery
-from smfs.client.shared import SharedTurn
+from smfs.client.shared import SharedTurn, again
 from smfs.client.spaces import read_space
 from smfs.crypto.identity import Identity
 from smfs.errors import (
@@ -92,7 +92,7 @@ class Session:
             ServiceUnavailable: when the service cannot be reached.
         """
         if self._failure is not None:
-            raise self._failure.with_traceback(None)
+            raise again(self._failure)
         if self._auth_code is None:
             return
         async with self._opening.take():
@@ -100,7 +100,7 @@ class Session:
 
     async def _open_once(self) -> None:
         if self._failure is not None:
-            raise self._failure.with_traceback(None)
+            raise again(self._failure)
         if self._auth_code is None:
             return
         try:

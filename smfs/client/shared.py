@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 
-from smfs.errors import ServiceUnavailable
+from smfs.errors import ServiceUnavailable, SmfsError
+
+E = TypeVar("E", bound=SmfsError)
+
+
+def again(error: E) -> E:
+    """A remembered error, to be raised anew: one object must not be raised in many tasks."""
+    return type(error)(*error.args)
 
 
 class SharedTurn:
@@ -31,7 +39,7 @@ class SharedTurn:
         called_at = anyio.current_time()
         async with self._lock:
             if self._failure is not None and self._failed_at > called_at:
-                raise self._failure.with_traceback(None)
+                raise again(self._failure)
             try:
                 yield
             except ServiceUnavailable as error:

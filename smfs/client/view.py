@@ -12,6 +12,7 @@ from smfs.client.client import Client
 from smfs.client.consuming import Consuming
 from smfs.client.known import Known, sent_id
 from smfs.client.listing import Listing
+from smfs.client.shared import again
 from smfs.client.versions import Reading, RequireSignatures, Sender, Version
 from smfs.errors import (
     ClosureDateFixed,
@@ -314,5 +315,5 @@ class View:
             return
         error, since = self._refusals.get(node_id, (None, 0.0))
         if error is not None and anyio.current_time() - since < _REFUSAL_S:
-            raise error.with_traceback(None)
+            raise again(error)
         await self.check_own(sent_id(node_id, secret_id))

@@ -204,6 +204,24 @@ async def test_unsigned_content_is_refused_where_signatures_are_required(
     assert await alice.get_secret("id") == "forged"
 
 
+async def test_a_client_can_require_signatures_too(
+    make_client: Make, liar: Liar, signer: Identity
+) -> None:
+    """A client can require signatures too, and its view does as the client does."""
+    strict = make_client(
+        secret_key_hex="a1" * 32, require_signatures=RequireSignatures(own=True, shared=True)
+    )
+    liar.own["id"] = liar.forged(b"forged")
+    liar.shared[signer.node_id, "id"] = liar.forged(b"forged")
+    for call in (
+        strict.get_secret,
+        View(strict).read_own,
+        lambda key: strict.get_secret_from(signer.node_id, key),
+    ):
+        with pytest.raises(errors.UnsignedSecret):
+            await call("id")
+
+
 async def test_unsigned_shared_content_is_refused_where_signatures_are_required(
     alice: Client, liar: Liar, signer: Identity
 ) -> None:
