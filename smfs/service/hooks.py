@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 import httpx
 
 from smfs.errors import SmfsError
@@ -50,21 +51,20 @@ class Notifier:
         self._note = note
         self._send, self._receive = anyio.create_memory_object_stream[tuple[Hook, bytes]](_WAITING)
         self._waiting_bytes = 0
+        self._opening = anyio.Lock()
         self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Calls what is told, until it is cancelled."""
-        # No connection is used twice: two names may share an address, but not a certificate.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        async with (
-            httpx.AsyncHTTPTransport(trust_env=False, limits=limits) as self._transport,
-            self._receive,
-            self._send,
-            anyio.create_task_group() as tasks,
-        ):
-            for _ in range(_AT_ONCE):
-                tasks.start_soon(self._work)
-            task_status.started()
+        try:
+            async with self._receive, self._send, anyio.create_task_group() as tasks:
+                for _ in range(_AT_ONCE):
+                    tasks.start_soon(self._work)
+                task_status.started()
+        finally:
+            if self._transport is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._transport.aclose()
 
     def tell(self, hook: Hook, message: dict[str, Any]) -> None:
         """Has a hook called; when too much waits already, it is dropped."""
@@ -137,11 +137,10 @@ class Notifier:
             raise _CallFailed(reason) from None
 
     async def _post_once(self, url: str, body: bytes) -> tuple[int, str | None, bytes]:
-        if self._transport is None:
-            raise _CallFailed("Network Error: fetch failed")
         try:
             request = await self._request(httpx.URL(url), body)
-            response = await self._transport.handle_async_request(request)
+            transport = await self._opened()
+            response = await transport.handle_async_request(request)
             try:
                 text = await _first_bytes(response)
             finally:
@@ -151,6 +150,13 @@ class Notifier:
         except (httpx.HTTPError, OSError, ValueError):
             raise _CallFailed("Network Error: fetch failed") from None
         return response.status_code, response.headers.get("location"), text
+
+    async def _opened(self) -> httpx.AsyncHTTPTransport:
+        # Reading the certificates of the world takes time that a service without hooks can save.
+        async with self._opening:
+            if self._transport is None:
+                self._transport = await anyio.to_thread.run_sync(_new_transport)
+            return self._transport
 
     async def _request(self, url: httpx.URL, body: bytes) -> httpx.Request:
         if not url.scheme or not url.host:
@@ -181,6 +187,12 @@ class Notifier:
             if self._allow_private or is_public(address):
                 return str(address)
         raise _CallFailed("Network Error: fetch failed")
+
+
+def _new_transport() -> httpx.AsyncHTTPTransport:
+    # No connection is used twice: two names may share an address, but not a certificate.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
 
 
 def _joined(url: str, location: str) -> str:
