@@ -26,6 +26,8 @@ from smfs.protocol import requests
 __all__ = ["Reading", "RequireSignatures", "Sender", "Version", "View"]
 
 _log: Final = logging.getLogger(__name__)
+_TTL_S: Final = 5.0
+_TTL_OURS_S: Final = 1.0
 _REFUSAL_S: Final = 60.0  # for how long a refused share is taken to be refused again
 _REFUSED: Final = (NotAccepted, SpaceNotFound)
 _GONE: Final = (SecretNotFound, NotAccepted, SpaceNotFound)
@@ -39,7 +41,8 @@ class View:
 
     Args:
         client: the node at its service.
-        ttl: for how many seconds a listing is taken to be current.
+        ttl: for how many seconds a listing is taken to be current; None: 5 for an original, and 1
+            for a service of ours, which lists more cheaply.
         require_signatures: where unsigned content is refused; None: where the client refuses it.
 
     Attributes:
@@ -51,7 +54,7 @@ class View:
         self,
         client: Client,
         *,
-        ttl: float = 5.0,
+        ttl: float | None = None,
         require_signatures: RequireSignatures | None = None,
     ) -> None:
         self.client = client
@@ -120,7 +123,12 @@ class View:
         Raises:
             SpaceNotFound: when the space is gone.
         """
-        await self._listing.refresh(self._ttl if max_age is None else max_age)
+        await self._listing.refresh(self._time_to_live() if max_age is None else max_age)
+
+    def _time_to_live(self) -> float:
+        if self._ttl is not None:
+            return self._ttl
+        return _TTL_S if self.client.connection.discovered is None else _TTL_OURS_S
 
     # --- own secrets --------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_MADE_SAFELY: Final = re.compile(r".*\.swp|\..*\.sw.|.*~|4913|\.nfs.*", re.DOTALL)
+_MADE_SAFELY: Final = re.compile(r".*\.swpx?|\..*\.sw.|.*~|4913|\.nfs.*", re.DOTALL)
 _MADE_BY_MKSTEMP: Final = re.compile(r"\.goutputstream-.*|sed[A-Za-z0-9]{6}", re.DOTALL)
 _ALWAYS: Final = re.compile(r"#.+#|\.#.+", re.DOTALL)
 
