@@ -58,6 +58,7 @@ def friends(home: Home, parties: tuple[Party, Party]) -> tuple[Party, Party]:
     alice, bob = parties
     home.do("rm", "-f", bob.accepts(alice))
     home.do("touch", bob.accepts(alice))
+    home.do("sync", bob.accepts(alice))  # an empty file goes after its close, unless synced
     return alice, bob
 
 
@@ -142,6 +143,19 @@ def test_denying(home: Home, friends: tuple[Party, Party]) -> None:
 
     assert home.run("ls", bob.received(alice)).code != 0
     assert home.do("ls", "-A", bob.mount / ".accept") == b""
+    assert home.bash(f"echo y >{alice.sent(bob)}/f", cwd=home.path).code == 1
+
+
+def test_denying_at_once(home: Home, parties: tuple[Party, Party]) -> None:
+    """What `touch` has just begun, `rm` ends: nobody stays accepted without a file that says so."""
+    alice, bob = parties
+
+    for _ in range(5):
+        home.do("touch", bob.accepts(alice))
+        home.do("rm", bob.accepts(alice))
+
+    assert home.do("ls", "-A", bob.mount / ".accept") == b""
+    assert home.run("ls", bob.received(alice)).code != 0
     assert home.bash(f"echo y >{alice.sent(bob)}/f", cwd=home.path).code == 1
 
 
