@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from smfs.cli.logs import log_to
 
 if TYPE_CHECKING:
-    import httpx
-
     from smfs.client.view import View
     from smfs.config import Settings
     from smfs.crypto.identity import Identity
@@ -49,25 +47,19 @@ async def open_view(settings: Settings, identity: Identity) -> AsyncIterator[Vie
     from smfs.client.versions import RequireSignatures
     from smfs.client.view import View
 
-    async with (
-        _transport(settings) as transport,
-        create_client(
+    async with AsyncExitStack() as stack:
+        transport = None
+        if settings.service is None:
+            from smfs.client.embedded import embedded_transport
+            from smfs.service import create_service
+
+            service = create_service(settings.directories.database)
+            transport = embedded_transport(await stack.enter_async_context(service))
+        client = create_client(
             settings.service or _EMBEDDED_URL,
             identity.secret_key_hex,
             identity.node_id,
             transport=transport,
-        ) as client,
-    ):
+        )
+        await stack.enter_async_context(client)
         yield View(client, require_signatures=RequireSignatures(own=not settings.allow_unsigned))
-
-
-@asynccontextmanager
-async def _transport(settings: Settings) -> AsyncIterator[httpx.AsyncBaseTransport | None]:
-    if settings.service is not None:
-        yield None
-        return
-    from smfs.client.embedded import embedded_transport
-    from smfs.service import create_service
-
-    async with create_service(settings.directories.database) as service:
-        yield embedded_transport(service)
