@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import secrets
@@ -143,8 +144,13 @@ def _unsalt_later_format(salted: bytes) -> bytes | None:
 
 
 def _agree(own: Identity, other: bytes) -> bytes:
-    u = bindings.crypto_sign_ed25519_pk_to_curve25519(other)
-    return bindings.crypto_scalarmult(own.agreement_scalar, u)
+    return bindings.crypto_scalarmult(own.agreement_scalar, _montgomery(other))
+
+
+@functools.lru_cache(maxsize=1024)
+def _montgomery(public_key: bytes) -> bytes:
+    # The costliest step of sealing, and the same for everything that one node gets.
+    return bindings.crypto_sign_ed25519_pk_to_curve25519(public_key)
 
 
 def _cipher(shared: bytes) -> Cipher[modes.CBC]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from functools import cached_property
 from typing import Final, NoReturn
 
@@ -34,7 +35,7 @@ class Identity:
     @classmethod
     def generate(cls) -> Identity:
         """A new key pair."""
-        return cls(bytes(SigningKey.generate()))
+        return cls(secrets.token_bytes(32))
 
     @classmethod
     def from_secret_key_hex(cls, secret_key_hex: str) -> Identity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 
-from smfs.protocol import canonical
+from smfs.protocol import canonical, signing
 from smfs.service.keys import node_key
 
 
@@ -40,19 +40,23 @@ class AdmissionRows:
         """A code was used."""
         self._run("DELETE FROM auth_codes WHERE digest = ?", (_digest(code),))
 
-    def use_signature(self, signature: bytes, until: int) -> bool:
-        """Remembers a signature; False when it was used before."""
-        return (
-            self._run(
-                "INSERT INTO used_signatures VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (signature, until),
-            ).rowcount
-            > 0
+    def use_signature(self, timestamp: float, signature: bytes) -> bool:
+        """Remembers a request's signature under its timestamp; False when it was used before.
+
+        Args:
+            timestamp: one of the frames that are accepted now, ms since 1970.
+            signature: 64 bytes.
+        """
+        added = self._run(
+            "INSERT INTO used_signatures VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (int(timestamp), signature),
         )
+        return added.rowcount > 0
 
     def forget_signatures(self) -> None:
         """Those whose timestamps are refused by now."""
-        self._run("DELETE FROM used_signatures WHERE until <= ?", (self._now,))
+        oldest = signing.accepted_frames(self._now)[0]
+        self._run("DELETE FROM used_signatures WHERE timestamp < ?", (oldest,))
 
 
 def _digest(code: str) -> bytes:

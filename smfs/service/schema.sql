@@ -64,11 +64,11 @@ CREATE TABLE auth_codes (            -- those that work once; they are gone when
     creator  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE used_signatures (       -- of requests that were carried out or refused by the domain
-    signature  BLOB NOT NULL PRIMARY KEY,
-    until      INTEGER NOT NULL      -- then its timestamp is refused anyway
+CREATE TABLE used_signatures (       -- of requests that were let in
+    timestamp  INTEGER NOT NULL,     -- the request's; once it is refused, the row can go
+    signature  BLOB NOT NULL,        -- bytes: the case of its hex makes no other one of it
+    PRIMARY KEY (timestamp, signature)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX used_signatures_by_end ON used_signatures (until);
 CREATE INDEX spaces_by_end ON spaces (closure_date) WHERE closure_date IS NOT NULL;
 CREATE INDEX sub_spaces_by_end ON sub_spaces (closure_date) WHERE closure_date IS NOT NULL;
