@@ -136,8 +136,11 @@ def _tell(error: BaseException) -> int:
 def _unforeseen(error: BaseException) -> int:
     import logging
 
-    from smfs.cli.logs import describe
+    from smfs.cli.logs import describe, log_to
+    from smfs.config import DEFAULT_PROFILE, Directories
 
+    if not logging.getLogger().handlers:  # the command had not come so far as to choose a log
+        log_to(Directories.of(os.environ).log_file(DEFAULT_PROFILE))
     logging.getLogger(__name__).error("unforeseen %s", describe(error))
     _say(f"something unforeseen happened ({type(error).__name__}); the log says where")
     return exits.UNFORESEEN

@@ -39,12 +39,14 @@ def read_status(directory: Path) -> dict[str, Any]:
 
 
 def _parse(directory: Path, content: bytes | OSError) -> dict[str, Any]:
+    if isinstance(content, OSError):
+        raise MountError(f"cannot ask the mount at {directory}: {content.strerror}")
     try:
-        value = json.loads(content) if isinstance(content, bytes) else None
+        value = json.loads(content)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise MountError(f"{directory} is no mount of smfs, or it has crashed")
+        raise MountError(f"{directory} is no mount of smfs")
     return value
 
 

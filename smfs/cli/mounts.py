@@ -95,12 +95,13 @@ def _make_missing_profile(settings: Settings) -> None:
 def umount_command(directory: Path, *, lazy: bool) -> None:
     """Unmount a directory.
 
-    Waits until the process of the mount has uploaded what was unsent, and has ended.
+    Waits until the process of the mount has uploaded what was unsent, and has ended; with --lazy,
+    it goes on until the last open file is closed.
     """
     from smfs.cli.mounted import process_of, wait_for_end
     from smfs.fuse.mountpoints import unmount
 
-    process = process_of(directory)
+    process = None if lazy else process_of(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):
         click.echo("smfs: unmounted; its process still serves files that are open", err=True)

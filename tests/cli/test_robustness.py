@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,24 @@ def test_an_interrupt_is_130(program: Program) -> None:
                 out, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, out, err) == (130, b"", b"\nsmfs: interrupted\n")
+
+
+def test_the_unforeseen_is_one_line_and_its_place_is_in_the_log(program: Program) -> None:
+    """Also where the command had not come so far as to choose a log."""
+    script = (
+        "import sys, smfs.cli.main as main, smfs.cli.profiles as profiles\n"
+        "def fail(): raise RuntimeError('canary')\n"
+        "profiles.current_settings = fail; sys.argv = ['smfs', 'id']; main.main()"
+    )
+
+    finished = subprocess.run(
+        [sys.executable, "-c", script], env=program.environment, capture_output=True, check=False
+    )
+
+    told = b"smfs: something unforeseen happened (RuntimeError); the log says where\n"
+    assert (finished.returncode, finished.stdout, finished.stderr) == (70, b"", told)
+    assert "unforeseen RuntimeError: <string>:2 fail < profiles.py:" in program.log()
+    assert "canary" not in program.log()
 
 
 def _without(program: Program, stream: str, *arguments: str) -> tuple[int, str]:
