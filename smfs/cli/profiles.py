@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,23 +63,39 @@ def _check_service(service: str | None) -> None:
 
 
 def _write_section(settings: Settings, service: str | None) -> None:
-    import tomlkit
-
     path = Path(os.path.realpath(settings.directories.config_file))
     try:
-        document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
-        profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
-        section = profiles.setdefault(settings.profile, tomlkit.table())
-        if service is not None:
-            section["service"] = service
-        section.setdefault("allow_unsigned", False)
-        _replace(path, tomlkit.dumps(document).encode())
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(path.parent):
+            _replace(path, _with_section(path, settings.profile, service))
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
 
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Lets nobody else in: of two that write at once, the later would undo the earlier."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _with_section(path: Path, profile: str, service: str | None) -> bytes:
+    import tomlkit
+
+    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+    profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
+    section = profiles.setdefault(profile, tomlkit.table())
+    if service is not None:
+        section["service"] = service
+    section.setdefault("allow_unsigned", False)
+    return tomlkit.dumps(document).encode()
+
+
 def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import tomllib
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +49,21 @@ def test_init_keeps_what_the_configuration_holds(program: Program) -> None:
     assert path.read_text().startswith(text)
     profiles = tomllib.loads(path.read_text())["profiles"]
     assert profiles == {"work": {"service": "https://example.org", "allow_unsigned": False}}
+
+
+def test_many_that_begin_at_once_lose_nothing(program: Program) -> None:
+    """Each finds its part in the configuration afterwards."""
+    names = [f"profile-{index}" for index in range(6)]
+
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(program.running("init", "--profile", name, "--service", "embedded"))
+            for name in names
+        ]
+        assert [process.wait(60) for process in processes] == [0] * len(names)
+
+    configuration = tomllib.loads((program.home / "config/smfs/config.toml").read_text())
+    assert sorted(configuration["profiles"]) == names
 
 
 def test_init_follows_a_link_to_the_configuration(program: Program) -> None:
