@@ -73,9 +73,7 @@ class AcceptDirectory(Directory):
     async def unlink(self, name: str) -> None:
         """As `Directory` says: what the sender shared goes with it."""
         file = self._files.get(name)
-        if file is not None and file.pending:
-            file.pending = False
-        else:
+        if file is None or not await file.withdraw():
             await self._deny(name)
         self._context.failures.made_good(f".accept/{name}")
         self._files.pop(name, None)
@@ -160,6 +158,14 @@ class AcceptFile(File):
         self.buffer[offset : offset + len(data)] = data
         self.changed = True
         return len(data)
+
+    async def withdraw(self) -> bool:
+        """Gives up what was not sent yet; False when the service knows of the sender already."""
+        async with self._lock:
+            was_pending, self.pending = self.pending, False
+            if was_pending:
+                self.removed, self.buffer = True, None
+            return was_pending
 
     async def send(self) -> None:
         """Accepts the sender until the date that was written.

@@ -29,6 +29,13 @@ class Wire(httpx.AsyncBaseTransport):
         self.requests: Counter[str] = Counter()
         self.is_cut = False
         self._answered: dict[str, trio.Event] = {}
+        self._asked: dict[str, trio.Event] = {}
+
+    async def asked(self, route: str) -> None:
+        """Waits for the next request to a route."""
+        event = self._asked.setdefault(route, trio.Event())
+        with trio.fail_after(60):
+            await event.wait()
 
     async def answered(self, route: str) -> None:
         """Waits for the next answer to a request, and until whoever asked is done with it."""
@@ -41,6 +48,7 @@ class Wire(httpx.AsyncBaseTransport):
         """One request."""
         route = request.url.path.removeprefix("/")
         self.requests[route] += 1
+        self._asked.pop(route, trio.Event()).set()
         if self.is_cut:
             raise httpx.ConnectError("the wire is cut", request=request)
         response = await self._inner.handle_async_request(request)

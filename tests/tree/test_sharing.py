@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import trio
 
 from smfs.crypto.identity import Identity
 from smfs.errors import (
@@ -137,6 +138,22 @@ async def test_touch_accepts_at_release(bob: Kernel) -> None:
     await opened.release()
 
     assert bob.view.senders()[STRANGER].closure_date is None
+
+
+async def test_what_was_not_sent_yet_is_withdrawn(bob: Kernel) -> None:
+    """The kernel may remove a name before it says that the last descriptor is closed."""
+    _, opened = await bob.create(f".accept/{STRANGER}")
+    await bob.rm(f".accept/{STRANGER}")
+    await opened.release()
+    assert STRANGER not in await bob.ls(".accept")
+
+    _, opened = await bob.create(f".accept/{STRANGER}")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(opened.release)
+        await bob.wire.asked("openSubSpace")
+        nursery.start_soon(bob.rm, f".accept/{STRANGER}")
+    await bob.view.refresh(0)
+    assert STRANGER not in bob.view.senders()
 
 
 async def test_a_closing_date_is_shown_and_stays(bob: Kernel) -> None:
