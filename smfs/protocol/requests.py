@@ -341,29 +341,30 @@ def parse(request_type: type[R], body: Any) -> R:
         BadRequest: with the original's words, checked in its order: the number of keys, their
             names in wire order, their types (PROTOCOL.md section 2).
     """
-    members = _members(body)
     expected = wire_fields(request_type)
-    _check_shape(expected, list(members))
+    members = _members(body, len(expected))
+    _check_names(expected, list(members))
     for field in expected:
         if reason := field.check(members[field.name]):
             raise BadRequest(f"Error: unexpected format of parameter {field.name} - {reason}")
     return request_type(**{field.attribute: members[field.name] for field in expected})
 
 
-def _members(body: Any) -> dict[str, Any]:
-    if isinstance(body, list):
-        return {str(index): value for index, value in enumerate(body)}
-    if isinstance(body, dict):
-        return body
-    raise BadRequest("Bad Request")
-
-
-def _check_shape(expected: tuple[WireField, ...], found: list[str]) -> None:
-    if len(found) != len(expected):
+def _members(body: Any, expected: int) -> dict[str, Any]:
+    # Counted first: a body of a million elements is refused before it is looked at.
+    if not isinstance(body, dict | list):
+        raise BadRequest("Bad Request")
+    if len(body) != expected:
         raise BadRequest(
             "Error: The Number of parameters in the body, did not match the expected number. "
-            f"{len(expected)} vs {len(found)}"
+            f"{expected} vs {len(body)}"
         )
+    if isinstance(body, list):
+        return {str(index): value for index, value in enumerate(body)}
+    return body
+
+
+def _check_names(expected: tuple[WireField, ...], found: list[str]) -> None:
     for index, (field, name) in enumerate(zip(expected, found, strict=True)):
         if field.name != name:
             raise BadRequest(

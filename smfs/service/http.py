@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
+import anyio.to_thread
+
 from smfs.errors import MalformedData, TooLarge, UnsupportedMedia
 from smfs.protocol import canonical
 
@@ -20,6 +22,7 @@ _PAGE: Final = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
     "</head>\n<body>\n<pre>{}</pre>\n</body>\n</html>\n"
 )
+_SMALL_BYTES: Final = 64 * 1024
 _HTML: Final = "text/html; charset=utf-8"
 _JSON: Final = "application/json; charset=utf-8"
 
@@ -119,7 +122,7 @@ class Incoming:
             return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
         if charset != "utf-8":
             raw = _recode(raw, charset)
-        value = canonical.decode(raw)
+        value = await _decoded(raw)
         if not isinstance(value, dict | list):
             raise MalformedData("neither an object nor an array")
         return value
@@ -166,6 +169,13 @@ class Incoming:
             if name.strip().lower() == "charset":
                 charset = value.strip().strip('"').lower()
         return kind.strip().lower(), charset
+
+
+async def _decoded(raw: bytes) -> Any:
+    if len(raw) <= _SMALL_BYTES:
+        return canonical.decode(raw)
+    # A million keys take their time, in which others must be answered.
+    return await anyio.to_thread.run_sync(canonical.decode, raw)
 
 
 def _recode(raw: bytes, charset: str) -> bytes:
