@@ -157,6 +157,11 @@ class Service:
         self._tasks.cancel_scope.cancel()
         try:
             return await self._tasks.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            # The block's own error is to leave it as it is, not in a group of one.
+            if error is None or group.exceptions != (error,):
+                raise
+            return None
         finally:
             self._tasks = None
             await self._database.aclose()

@@ -89,6 +89,24 @@ async def test_the_service_ends_after_what_has_begun(
         assert len((await alice.space())["secrets"]) == statuses.count(200)
 
 
+async def test_an_error_leaves_the_service_as_it_is(restarting: Callable[[], Any]) -> None:
+    """It ends the service, and is not wrapped into a group."""
+    with pytest.raises(LookupError, match="ours"):
+        async with restarting():
+            raise LookupError("ours")
+
+
+async def test_a_service_can_be_cancelled(restarting: Callable[[], Any]) -> None:
+    """With all that it does in the background; the next one starts."""
+    with anyio.CancelScope() as scope:
+        async with restarting():
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    async with restarting() as service:
+        assert service.node_id
+
+
 async def test_what_closed_while_it_was_away_is_swept_at_the_start(
     node: Callable[..., Any], restarting: Callable[[], Any], clock: Any, database: Path
 ) -> None:
