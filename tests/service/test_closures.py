@@ -24,15 +24,15 @@ def rows(database: Path, table: str) -> int:
     return count
 
 
-async def hook(node: Any, listener: Any, target: str, name: str) -> None:
-    """Adds a hook of every event."""
+async def hook(node: Any, listener: Any, target: str, name: str, *, posts: int = 1) -> None:
+    """Adds a hook of every event, and waits for so many posts: its check, and what others hear."""
     await node.do(
         requests.AddNotificationHook,
         type="log",
         target_id=target,
         notify_url=f"{listener.url}/{name}",
     )
-    await anyio.to_thread.run_sync(listener.take, 1)
+    await anyio.to_thread.run_sync(listener.take, posts)
 
 
 async def test_a_closed_space_is_gone_before_it_is_swept(
@@ -72,8 +72,7 @@ async def test_a_closed_sub_space_is_told_of(
     """The hooks on it and on its space hear of the closure, which names nothing else."""
     await alice.accept(bob, clock.now_ms + 1000)
     await hook(alice, listener, "this", "space")
-    await hook(alice, listener, f"subSpaces.{bob.node_id}", "sub")
-    await anyio.to_thread.run_sync(listener.take, 1)
+    await hook(alice, listener, f"subSpaces.{bob.node_id}", "sub", posts=2)
     clock.now_ms += 1000
     await service.sweep()
     posts = await anyio.to_thread.run_sync(listener.take, 2)
