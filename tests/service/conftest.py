@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from smfs.crypto.box import box_from_json, open_box
@@ -276,6 +277,24 @@ def listener() -> Iterator[Listener]:
     made = Listener()
     yield made
     made.close()
+
+
+@pytest.fixture
+def is_silent(listener: Listener) -> Callable[[Node], Awaitable[bool]]:
+    """Whether nobody was told of what came before: what is told to this node's hook comes after."""
+
+    async def ask(witness: Node) -> bool:
+        await witness.do(
+            requests.AddNotificationHook,
+            type="event onRead",
+            target_id="this",
+            notify_url=f"{listener.url}/witness",
+        )
+        await witness.space()
+        posts = await anyio.to_thread.run_sync(listener.take, 2)
+        return {path for path, _ in posts} == {"/witness"}
+
+    return ask
 
 
 @pytest.fixture

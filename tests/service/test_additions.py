@@ -83,7 +83,7 @@ async def test_check_share_says_what_share_secret_to_says(
 
 
 async def test_check_share_stores_nothing_and_tells_nobody(
-    alice: Any, bob: Any, listener: Any
+    alice: Any, bob: Any, listener: Any, is_silent: Callable[[Any], Awaitable[bool]]
 ) -> None:
     """It only asks."""
     await alice.accept(bob)
@@ -97,6 +97,7 @@ async def test_check_share_stores_nothing_and_tells_nobody(
     large = await bob.ask(requests.CheckShare, size=2**20 + 1, **named)
     assert large.error == "The content is too large!"
     assert (await bob.do(requests.CheckShare, size=2**20, **named)).status == 200
+    assert await is_silent(bob)
     assert list((await alice.space())["subSpaces"][bob.node_id]["secrets"]) == []
 
 

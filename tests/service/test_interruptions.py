@@ -115,8 +115,9 @@ async def test_what_closed_while_it_was_away_is_swept_at_the_start(
         await node(app=service).open_space(clock.now_ms + 1)
     clock.now_ms += 1
     async with restarting() as service:
-        while _spaces(database):
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(10):
+            while _spaces(database):
+                await anyio.lowlevel.checkpoint()
     assert _spaces(database) == 0
 
 
