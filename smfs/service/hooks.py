@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
@@ -27,6 +30,9 @@ _WAITING: Final = 1000
 _WAITING_BYTES: Final = 16 * 1024 * 1024
 _REDIRECTS: Final = 5
 _ANSWER_BYTES: Final = 64 * 1024
+_SAME_AGAIN: Final = (307, 308)
+_REDIRECTING: Final = (301, 302, 303, *_SAME_AGAIN)
+_FETCH_FAILED: Final = "Network Error: fetch failed"
 
 Note = Callable[[Hook, int, str | None], Awaitable[None]]
 """Stores how a call went: the hook, when it began (ms since 1970), the error's text."""
@@ -34,6 +40,49 @@ Note = Callable[[Hook, int, str | None], Awaitable[None]]
 
 class _CallFailed(Exception):
     """A call failed; its text is what `lastNotification.error` says."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    url: str
+    body: bytes
+
+    def parsed(self) -> httpx.URL:
+        try:
+            url = httpx.URL(self.url)
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        if not url.scheme or not url.host:
+            raise _CallFailed(f"Network Error: Failed to parse URL from {self.url}")
+        if url.scheme not in ("http", "https"):
+            raise _CallFailed(_FETCH_FAILED)
+        return url
+
+    def request(self, url: httpx.URL, address: str) -> httpx.Request:
+        """To the address that was checked: a second look-up might give another one."""
+        return httpx.Request(
+            self.method,
+            url.copy_with(host=address),
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+            },
+            content=self.body,
+            extensions={
+                "sni_hostname": url.raw_host.decode("ascii"),
+                "timeout": httpx.Timeout(_CALL_S).as_dict(),
+            },
+        )
+
+    def redirected(self, status: int, location: str) -> _Call:
+        """As browsers and the original do it: only 307 and 308 have the same sent again."""
+        try:
+            url = str(httpx.URL(self.url).join(location))
+        except httpx.InvalidURL:
+            raise _CallFailed(_FETCH_FAILED) from None
+        return replace(self, url=url) if status in _SAME_AGAIN else _Call("GET", url, b"")
 
 
 class Notifier:
@@ -99,7 +148,7 @@ class Notifier:
         self, hook: Hook, body: bytes, what: str, seconds: float
     ) -> tuple[int, str | None]:
         began = self._now()
-        reason = "Network Error: fetch failed"
+        reason = _FETCH_FAILED
         with anyio.move_on_after(seconds) as scope:
             try:
                 await self._post(hook.url, body)
@@ -110,14 +159,15 @@ class Notifier:
             else:
                 return began, None
         if scope.cancelled_caught:
-            reason = "Network Error: fetch failed"
+            reason = _FETCH_FAILED
         return began, f"{what} on {hook.url} - caught Error: {reason}"
 
     async def _post(self, url: str, body: bytes) -> None:
+        call = _Call("POST", url, body)
         for _ in range(_REDIRECTS + 1):
-            status, location, text = await self._post_once(url, body)
-            if status in (301, 302, 303, 307, 308) and location:
-                url = _joined(url, location)
+            status, location, text = await self._send_to_any(call)
+            if status in _REDIRECTING and location:
+                call = call.redirected(status, location)
                 continue
             if not 200 <= status < 300:
                 shown = text.decode("utf-8", "replace")[:200]
@@ -126,7 +176,7 @@ class Notifier:
                 )
             self._require_json(text)
             return
-        raise _CallFailed("Network Error: fetch failed")
+        raise _CallFailed(_FETCH_FAILED)
 
     @staticmethod
     def _require_json(text: bytes) -> None:
@@ -136,19 +186,23 @@ class Notifier:
             reason = "Unexpected token" if text else "Unexpected end of JSON input"
             raise _CallFailed(reason) from None
 
-    async def _post_once(self, url: str, body: bytes) -> tuple[int, str | None, bytes]:
+    async def _send_to_any(self, call: _Call) -> tuple[int, str | None, bytes]:
         try:
-            request = await self._request(httpx.URL(url), body)
-            transport = await self._opened()
-            response = await transport.handle_async_request(request)
-            try:
-                text = await _first_bytes(response)
-            finally:
-                await response.aclose()
-        except httpx.InvalidURL:
-            raise _CallFailed(f"Network Error: Failed to parse URL from {url}") from None
+            url = call.parsed()
+            for address in await self._addresses(url):
+                with suppress(httpx.ConnectError):
+                    return await self._send_to(call.request(url, address))
         except (httpx.HTTPError, OSError, ValueError):
-            raise _CallFailed("Network Error: fetch failed") from None
+            raise _CallFailed(_FETCH_FAILED) from None
+        raise _CallFailed(_FETCH_FAILED)
+
+    async def _send_to(self, request: httpx.Request) -> tuple[int, str | None, bytes]:
+        transport = await self._opened()
+        response = await transport.handle_async_request(request)
+        try:
+            text = await _first_bytes(response)
+        finally:
+            await response.aclose()
         return response.status_code, response.headers.get("location"), text
 
     async def _opened(self) -> httpx.AsyncHTTPTransport:
@@ -158,48 +212,19 @@ class Notifier:
                 self._transport = await anyio.to_thread.run_sync(_new_transport)
             return self._transport
 
-    async def _request(self, url: httpx.URL, body: bytes) -> httpx.Request:
-        if not url.scheme or not url.host:
-            raise httpx.InvalidURL("neither scheme nor host")
-        if url.scheme not in ("http", "https"):
-            raise _CallFailed("Network Error: fetch failed")
-        address = await self._address(url)
-        # To the address that was checked: a second look-up might give another one.
-        return httpx.Request(
-            "POST",
-            url.copy_with(host=address),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-            },
-            content=body,
-            extensions={
-                "sni_hostname": url.raw_host.decode("ascii"),
-                "timeout": httpx.Timeout(_CALL_S).as_dict(),
-            },
-        )
-
-    async def _address(self, url: httpx.URL) -> str:
+    async def _addresses(self, url: httpx.URL) -> list[str]:
         port = url.port or (443 if url.scheme == "https" else 80)
-        for _, _, _, _, place in await anyio.getaddrinfo(url.host, port):
-            address = ipaddress.ip_address(str(place[0]).partition("%")[0])
-            if self._allow_private or is_public(address):
-                return str(address)
-        raise _CallFailed("Network Error: fetch failed")
+        found = [
+            ipaddress.ip_address(str(place[0]).partition("%")[0])
+            for *_, place in await anyio.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        ]
+        return [str(each) for each in found if self._allow_private or is_public(each)]
 
 
 def _new_transport() -> httpx.AsyncHTTPTransport:
     # No connection is used twice: two names may share an address, but not a certificate.
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return str(httpx.URL(url).join(location))
-    except httpx.InvalidURL:
-        raise _CallFailed("Network Error: fetch failed") from None
 
 
 async def _first_bytes(response: httpx.Response) -> bytes:

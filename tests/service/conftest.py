@@ -224,6 +224,13 @@ class Listener:
             def do_POST(self) -> None:  # the server's naming
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 owner._keep(self.path, json.loads(body))
+                self._answer()
+
+            def do_GET(self) -> None:  # the server's naming
+                owner._keep(self.path, None)
+                self._answer()
+
+            def _answer(self) -> None:
                 status, location, text = owner.reply(self.path)
                 self.send_response(status)
                 if location:
@@ -236,6 +243,7 @@ class Listener:
                 """Stays silent."""
 
         self.redirects: dict[str, str] = {}
+        self.redirect_status = 307
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -246,7 +254,7 @@ class Listener:
     def reply(self, path: str) -> tuple[int, str | None, bytes]:
         """What a path answers: status, location, body."""
         if path in self.redirects:
-            return 307, self.redirects[path], b""
+            return self.redirect_status, self.redirects[path], b""
         if path == "/500":
             return 500, None, b"boom"
         return 200, None, b"hello" if path == "/text" else b'{"ok":true}'

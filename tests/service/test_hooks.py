@@ -87,12 +87,31 @@ async def test_how_a_call_went_is_kept(alice: Any, listener: Any, clock: Any) ->
     assert shown["lastNotification"]["error"].startswith("Notification on ")
 
 
-async def test_a_redirect_is_followed(alice: Any, listener: Any) -> None:
-    """The post goes on to where it is sent, body and all."""
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [(307, {"check": True}), (308, {"check": True}), (301, None), (302, None), (303, None)],
+)
+async def test_a_redirect_is_followed(alice: Any, listener: Any, status: int, then: object) -> None:
+    """As the original's platform does it: the body goes on where the status says so."""
     listener.redirects["/old"] = "/new"
+    listener.redirect_status = status
     added = await add(alice, f"{listener.url}/old")
     assert added["lastNotification"]["error"] is None
-    assert await posts(listener, 2) == [("/old", {"check": True}), ("/new", {"check": True})]
+    assert await posts(listener, 2) == [("/old", {"check": True}), ("/new", then)]
+
+
+async def test_every_address_of_a_name_is_tried(
+    alice: Any, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of two addresses, at the first of which nobody listens."""
+
+    async def answers(_host: object, port: int, **_options: object) -> list[Any]:
+        places = ("127.0.0.2", "127.0.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port)) for place in places]
+
+    monkeypatch.setattr("anyio.getaddrinfo", answers)
+    added = await add(alice, f"http://two.test:{listener.port}/x")
+    assert added["lastNotification"]["error"] is None
 
 
 @pytest.mark.parametrize(
@@ -207,7 +226,7 @@ class TestPrivateTargets:
         """The name is looked up once: a second answer of its server changes nothing."""
         asked: list[object] = []
 
-        async def answers(host: object, port: int) -> list[Any]:
+        async def answers(host: object, port: int, **_options: object) -> list[Any]:
             asked.append(host)
             place = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port))]
@@ -256,6 +275,35 @@ async def test_a_hook_survives_a_restart(
         await alice.set("x", "y")
         [(_, body)] = await posts(listener, 1)
     assert body["event"] == "event onWrite"
+
+
+async def test_the_hooks_of_what_was_deleted_are_gone(alice: Any, bob: Any, listener: Any) -> None:
+    """A secret or sender of the same name is another one, and nobody is told of it."""
+    for _ in range(2):
+        await alice.accept(bob)
+        await alice.set("x", "y")
+        await bob.share(alice, "x", "y")
+        for target in ("secrets.x", f"subSpaces.{bob.node_id}", f"subSpaces.{bob.node_id}.x"):
+            shown = await alice.do(requests.GetNotificationHooks, target_id=target)
+            assert shown.json == {"notificationHooks": []}
+            await add(alice, listener.url, target)
+        await alice.do(requests.DeleteSecret, secret_id="x")
+        await alice.do(requests.DeleteSubSpace, from_id=bob.node_id)
+
+
+async def test_the_hook_of_a_consumed_secret_is_gone(alice: Any, bob: Any, listener: Any) -> None:
+    """It hears of the reading, and not of the next secret of that name."""
+    await alice.accept(bob)
+    target = f"subSpaces.{bob.node_id}.x"
+    await bob.share(alice, "x", "1", once=True)
+    await add(alice, listener.url, target)
+    await posts(listener, 1)
+    await alice.do(requests.GetSecretFrom, from_id=bob.node_id, secret_id="x")
+    [(_, body)] = await posts(listener, 1)
+    assert body["event"] == "event onRead"
+    await bob.share(alice, "x", "2")
+    shown = await alice.do(requests.GetNotificationHooks, target_id=target)
+    assert shown.json == {"notificationHooks": []}
 
 
 async def test_only_the_owner_is_shown_and_obeyed(

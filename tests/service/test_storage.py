@@ -123,6 +123,14 @@ async def test_a_database_that_others_could_read_is_closed_to_them(database: Pat
         assert mode(database) == "0o600"
 
 
+async def test_a_write_is_on_disk_before_it_is_answered(service: Service) -> None:
+    """SQLite syncs at every commit of a write: a loss of power takes back nothing."""
+    connection = service._database._writer
+    assert connection is not None
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_the_service_keeps_its_key(database: Path, restarting: Callable[[], Any]) -> None:
     """A service that is started again is the same node."""
     async with restarting() as service:
