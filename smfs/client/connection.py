@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _HEADERS: Final = {"content-type": "application/json", "user-agent": "smfs"}
 _BUSY: Final = (429, 503)
+_SILENCE_S: Final = 1.0  # for so long after a deadline nobody else waits for one
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Compose = Callable[[], tuple[str, bytes]]
@@ -99,6 +100,7 @@ class Connection:
         self._now = now
         self._http: httpx.AsyncClient | None = None
         self._discovering = SharedTurn()
+        self._silent_since = float("-inf")
 
     @property
     def shown_url(self) -> str:
@@ -157,12 +159,23 @@ class Connection:
         if delivery.ends_at is None:
             delivery.ends_at = anyio.current_time() + self.deadline
         try:
+            self._check_silence()
             with anyio.CancelScope(deadline=delivery.ends_at):
                 return await self._repeat(attempt, attempts, delivery.ends_at)
+            self._silent_since = anyio.current_time()
             raise attempts.failure or self._too_late()
         except SmfsError as error:
             self.health.failed(error)
             raise
+
+    def _check_silence(self) -> None:
+        """Raises DeadlineExceeded right after a request that nobody answered.
+
+        The kernel looks names up one after the other, and twice where the first answer was an
+        error: each of them would wait the whole deadline.
+        """
+        if anyio.current_time() - self._silent_since < _SILENCE_S:
+            raise self._too_late()
 
     async def _repeat(
         self, attempt: Callable[[], Awaitable[T]], attempts: Attempts, ends_at: float

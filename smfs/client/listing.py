@@ -18,6 +18,7 @@ from smfs.errors import NotAccepted, SecretNotFound
 from smfs.protocol.spaces import StoredSecret, SubSpace
 
 _NEVER: Final = 2**53
+_PAUSE: Final = 10  # times what a listing takes
 _REREADS: Final = 4  # when something here went past an answer that was under way
 
 
@@ -38,6 +39,7 @@ class Listing:
         self._known = known
         self._refreshing = SharedTurn()
         self._asked_at: float | None = None
+        self._took = 0.0
         self._sender_changes: dict[str, int] = {}
 
     # --- the whole space ----------------------------------------------------------------------
@@ -50,6 +52,22 @@ class Listing:
         async with self._refreshing.take():
             if not self._is_since(wanted):
                 await self._refresh()
+
+    async def look_again(self, since: float) -> bool:
+        """Asks for the whole space, unless that would take more than a tenth of the time.
+
+        Args:
+            since: a listing asked for after this moment (`anyio.current_time()`) will do.
+
+        Returns:
+            whether the maps are that new now.
+        """
+        if self._is_since(since):
+            return True
+        if self._is_since(anyio.current_time() - _PAUSE * self._took):
+            return False
+        await self.refresh(max_age=0)
+        return True
 
     def _is_since(self, wanted: float) -> bool:
         return self._asked_at is not None and self._asked_at >= wanted
@@ -72,6 +90,7 @@ class Listing:
         self._known.replace_own(self._merge_own(own, found, asked_at, mark))
         self._merge_senders(space.sub_spaces, found, asked_at, mark)
         self._asked_at = asked_at
+        self._took = anyio.current_time() - asked_at
 
     def _own_item(
         self, secret_id: str, secret: StoredSecret

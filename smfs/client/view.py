@@ -125,6 +125,17 @@ class View:
         """
         await self._listing.refresh(self._time_to_live() if max_age is None else max_age)
 
+    async def look_again(self, since: float) -> bool:
+        """Brings the maps up to date for a name that they lack, unless that is too costly.
+
+        Args:
+            since: maps asked for after this moment (`anyio.current_time()`) are new enough.
+
+        Returns:
+            whether they are that new now; if not, ask for the one secret.
+        """
+        return await self._listing.look_again(since)
+
     def _time_to_live(self) -> float:
         if self._ttl is not None:
             return self._ttl
@@ -197,6 +208,15 @@ class View:
         stored, version = await self._listing.fetch_from(node_id, secret_id)
         return Reading(version, stored.content())
 
+    async def check_from(self, node_id: str, secret_id: str) -> Version | None:
+        """The current version of a shared secret; None when there is none.
+
+        Raises:
+            NotAccepted: when the sender is not accepted.
+        """
+        sender = await self._listing.refresh_sender(node_id)
+        return sender.secrets.get(secret_id)
+
     async def consume(self, node_id: str, secret_id: str) -> Reading:
         """Takes a one-time secret, exactly once, whatever gets lost on the way.
 
@@ -234,6 +254,10 @@ class View:
         self._listing.drop_sender(node_id)
 
     # --- sharing ------------------------------------------------------------------------------
+
+    async def check_sent(self, node_id: str, secret_id: str) -> Version | None:
+        """The current version of the copy of what was shared; None when there is none."""
+        return await self.check_own(sent_id(node_id, secret_id))
 
     async def read_sent(self, node_id: str, secret_id: str) -> Reading:
         """What was last shared under this id, from the copy in the own space."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from smfs.client.view import Reading, Version
-from smfs.errors import InvalidName, SecretNotFound
+from smfs.errors import InvalidName, NotAccepted, SecretNotFound, SpaceNotFound
 from smfs.tree import names
 from smfs.tree.context import Context
 from smfs.tree.namespace import Namespace, Path
@@ -49,6 +51,13 @@ class Area:
     async def refresh(self, max_age: float | None = None) -> None:
         """Brings the names up to date, with a request when they are older than `max_age` s."""
         await self.context.view.refresh(max_age)
+        self.update()
+
+    async def look_again(self, path: Path, since: float) -> None:
+        """Asks for a path that nothing is known of; a whole listing only where that is cheap."""
+        if not await self.context.view.look_again(since) and self._could_be_file(path):
+            with contextlib.suppress(NotAccepted, SpaceNotFound):
+                await self.store.probe(self.namespace.id_for_new_file(path))
         self.update()
 
     def update(self) -> None:
@@ -124,10 +133,13 @@ class Area:
 
     def could_name(self, path: Path) -> bool:
         """Whether some secret id is shown under this path or below it."""
+        return self._could_be_file(path) or names.is_directory_path(path)
+
+    def _could_be_file(self, path: Path) -> bool:
         try:
             return not self.store.is_reserved(self.namespace.id_for_new_file(path))
         except InvalidName:
-            return names.is_directory_path(path)
+            return False
 
     def holds(self, node: Node) -> bool:
         """Whether the node still stands for a name."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from smfs.errors import (
     AccessRefused,
     DirectoryNotEmpty,
@@ -58,10 +60,11 @@ class SecretDirectory(Directory):
             return local
         if not self.area.could_name(path):
             raise NoSuchName(name)
+        since = anyio.current_time()
         await self.area.refresh()
         node = self.area.node(path)
         if node is None:
-            await self.area.refresh(max_age=0)
+            await self.area.look_again(path, since)
             node = self.area.node(path)
         if node is None:
             raise NoSuchName(name)

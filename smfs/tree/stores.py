@@ -32,6 +32,9 @@ class Store(Protocol):
     async def fetch(self, secret_id: str) -> Reading:
         """The current content; SecretNotFound when there is none."""
 
+    async def probe(self, secret_id: str) -> None:
+        """Has the view learn whether there is such a secret now."""
+
     async def check(self, secret_id: str) -> Version | None:
         """Raises what an upload would now fail with; tells the version that is there, if any."""
 
@@ -61,6 +64,10 @@ class OwnStore:
     async def fetch(self, secret_id: str) -> Reading:
         """As `Store` says, by one getSecret."""
         return await self._view.read_own(secret_id)
+
+    async def probe(self, secret_id: str) -> None:
+        """As `Store` says, by one getSecret."""
+        await self._view.check_own(secret_id)
 
     async def check(self, secret_id: str) -> Version | None:
         """As `Store` says; asking for the secret tells whether the service lets us write."""
@@ -96,6 +103,10 @@ class SharedStore:
     async def fetch(self, secret_id: str) -> Reading:
         """As `Store` says: what I last shared."""
         return await self._view.read_sent(self._recipient, secret_id)
+
+    async def probe(self, secret_id: str) -> None:
+        """As `Store` says, by one getSecret of the copy."""
+        await self._view.check_sent(self._recipient, secret_id)
 
     async def check(self, secret_id: str) -> Version | None:
         """As `Store` says; NotAccepted when the recipient does not accept us."""
@@ -138,6 +149,10 @@ class FromStore:
     async def consume(self, secret_id: str) -> Reading:
         """Takes a one-time secret; SecretNotFound when somebody was faster."""
         return await self._view.consume(self._sender, secret_id)
+
+    async def probe(self, secret_id: str) -> None:
+        """As `Store` says, by one getSubSpace."""
+        await self._view.check_from(self._sender, secret_id)
 
     async def check(self, secret_id: str) -> Version | None:
         """Nothing can be uploaded here."""

@@ -22,12 +22,13 @@ from smfs.tree.tree import Tree
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The way to the service: it counts requests, and can be cut."""
+    """The way to the service: it counts requests, can be cut, and can be slow with listings."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
         self.requests: Counter[str] = Counter()
         self.is_cut = False
+        self.listings_take = 0.0
         self._answered: dict[str, trio.Event] = {}
         self._asked: dict[str, trio.Event] = {}
 
@@ -51,6 +52,8 @@ class Wire(httpx.AsyncBaseTransport):
         self._asked.pop(route, trio.Event()).set()
         if self.is_cut:
             raise httpx.ConnectError("the wire is cut", request=request)
+        if route == "getSecretSpace":
+            await trio.sleep(self.listings_take)
         response = await self._inner.handle_async_request(request)
         self._answered.pop(route, trio.Event()).set()
         return response

@@ -308,6 +308,23 @@ async def test_exclusive_creation_of_what_is_there_is_refused(world: World, own:
         await other.tree.create(parent.inode, b"a", Intent(write=True, exclusive=True))
 
 
+async def test_a_missing_name_costs_no_listing_where_listings_are_slow(
+    world: World, own: Kernel
+) -> None:
+    """One short request says whether somebody else has made it meanwhile."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    own.wire.listings_take = 0.2
+    with pytest.raises(NoSuchName):
+        await own.walk("own/a")
+    listings = own.wire.requests["getSecretSpace"]
+    with pytest.raises(NoSuchName):
+        await own.walk("own/a")
+    await other.write("own/a", b"new")
+
+    assert await own.read("own/a") == b"new"
+    assert own.wire.requests["getSecretSpace"] == listings
+
+
 async def test_the_softwares_own_ids_are_hidden(own: Kernel) -> None:
     """`.smfs` cannot be seen or made."""
     await own.view.client.set_secret(".smfs/x", "1")
