@@ -94,6 +94,20 @@ async def test_a_closure_that_is_met_is_told_of_once(
     assert sorted(body["event"] for _, body in posts) == ["event onDelete", "event onWrite"]
 
 
+async def test_a_refused_opening_changes_nothing(
+    service: Service, alice: Any, bob: Any, clock: Any, listener: Any
+) -> None:
+    """What it came across is still there to be swept, and to be told of."""
+    await alice.accept(bob, clock.now_ms + 1000)
+    await hook(alice, listener, "this", "space")
+    clock.now_ms += 1000
+    refused = await alice.ask(requests.OpenSubSpace, from_id=bob.node_id, closure_date=1)
+    assert refused.error == "ClosureDate has already passed!"
+    await service.sweep()
+    posts = await anyio.to_thread.run_sync(listener.take, 2)
+    assert sorted(body["event"] for _, body in posts) == ["event onDelete", "event onError"]
+
+
 async def test_what_was_opened_anew_has_forgotten_the_old_date(
     service: Service, node: Callable[..., Any], bob: Any, clock: Any
 ) -> None:
