@@ -27,7 +27,7 @@ _CACHE_KIB: Final = 8192
 
 
 class Database:
-    """One connection for what must be on disk before it is answered, and one for the rest.
+    """One connection, which every transaction has to itself.
 
     Args:
         path: the file; it is made, mode 0600, where there is none.
@@ -35,10 +35,10 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writing = anyio.CapacityLimiter(1)
-        self._reading = anyio.CapacityLimiter(1)
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
+        # A queue in front of SQLite's lock: who waits for that one sleeps, and may starve.
+        self._turn = anyio.CapacityLimiter(1)
+        self._connection: sqlite3.Connection | None = None
+        self._is_durable = True
 
     def open(self, wanted: Identity | None) -> Identity:
         """Opens the file; blocks.
@@ -54,10 +54,8 @@ class Database:
         """
         try:
             self._prepare_file()
-            self._writer = self._connect("FULL")
-            identity = self._set_up(self._writer, wanted)
-            # A used signature of a read may be lost with the power: that replays nothing.
-            self._reader = self._connect("NORMAL")
+            self._connection = self._connect()
+            identity = self._set_up(self._connection, wanted)
         except (OSError, sqlite3.Error) as error:
             self.close()
             raise ConfigError(f"cannot use the database {self._path}: {error}") from None
@@ -66,39 +64,38 @@ class Database:
     async def aclose(self) -> None:
         """Closes the file once what has begun is finished."""
         with anyio.CancelScope(shield=True):
-            async with self._writing, self._reading:
-                await anyio.to_thread.run_sync(self.close)
+            await anyio.to_thread.run_sync(self.close, limiter=self._turn)
 
     def close(self) -> None:
         """Closes the file; blocks."""
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                connection.close()
-        self._reader = self._writer = None
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, in one transaction that is on disk afterwards."""
-        return await self._run(lambda: self._writer, self._writing, work)
+        return await self._run(work, durable=True)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, in one transaction that the power going off may undo."""
-        return await self._run(lambda: self._reader, self._reading, work)
+        """What `work` returns, in one transaction that the power going off may undo.
 
-    async def _run(
-        self,
-        of: Callable[[], sqlite3.Connection | None],
-        limiter: anyio.CapacityLimiter,
-        work: Callable[[sqlite3.Connection], T],
-    ) -> T:
+        So may be lost that a signature was used; for what changes nothing that replays nothing.
+        """
+        return await self._run(work, durable=False)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
         def transaction() -> T:
-            connection = of()
-            if connection is None:
+            if self._connection is None:
                 raise RuntimeError("the service is not running")
-            with immediate(connection):
-                return work(connection)
+            if durable != self._is_durable:
+                level = "FULL" if durable else "NORMAL"
+                self._connection.execute(f"PRAGMA synchronous = {level}")
+                self._is_durable = durable
+            with immediate(self._connection):
+                return work(self._connection)
 
         # What has begun is finished: anyio waits for the thread before it lets a cancellation in.
-        return await anyio.to_thread.run_sync(transaction, limiter=limiter)
+        return await anyio.to_thread.run_sync(transaction, limiter=self._turn)
 
     def _prepare_file(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,12 +106,12 @@ class Database:
         finally:
             os.close(descriptor)
 
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

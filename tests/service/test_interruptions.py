@@ -38,10 +38,9 @@ async def test_a_busy_database_is_said_to_be_busy(
     alice: Any, service: Service, database: Path
 ) -> None:
     """Somebody else holds its lock for too long: 503, nothing is done, and later it works."""
-    connections = (service._database._writer, service._database._reader)
-    for connection in connections:
-        assert connection is not None
-        connection.execute("PRAGMA busy_timeout = 50")
+    connection = service._database._connection
+    assert connection is not None
+    connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answer = await alice.ask(requests.SetSecret, secret_id="x", secret="y")

@@ -25,14 +25,11 @@ def counting_steps(service: Service) -> Iterator[list[int]]:
         steps[0] += 1
         return 0
 
-    connections = (service._database._writer, service._database._reader)
-    for connection in connections:
-        assert connection is not None
-        connection.set_progress_handler(count, 1)
+    connection = service._database._connection
+    assert connection is not None
+    connection.set_progress_handler(count, 1)
     yield steps
-    for connection in connections:
-        assert connection is not None
-        connection.set_progress_handler(None, 0)
+    connection.set_progress_handler(None, 0)
 
 
 async def test_the_listing_has_the_order_of_the_original(alice: Any, bob: Any) -> None:

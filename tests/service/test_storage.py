@@ -123,12 +123,16 @@ async def test_a_database_that_others_could_read_is_closed_to_them(database: Pat
         assert mode(database) == "0o600"
 
 
-async def test_a_write_is_on_disk_before_it_is_answered(service: Service) -> None:
-    """SQLite syncs at every commit of a write: a loss of power takes back nothing."""
-    connection = service._database._writer
+async def test_a_write_is_on_disk_before_it_is_answered(service: Service, alice: Any) -> None:
+    """SQLite syncs at every commit of a write, also after reads, which need none."""
+    connection = service._database._connection
     assert connection is not None
-    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    for _ in range(2):
+        await alice.ask(requests.GetSecret, secret_id="x")
+        assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
+        await alice.set("x", "y")
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 async def test_the_service_keeps_its_key(database: Path, restarting: Callable[[], Any]) -> None:
@@ -216,7 +220,7 @@ async def test_nothing_of_a_request_is_logged_or_raised(
 async def test_a_full_disk_is_no_end(alice: Any, service: Service, database: Path) -> None:
     """The request is refused as a whole; once there is room again, the service goes on."""
     await alice.set("x", "before")
-    connection = service._database._writer
+    connection = service._database._connection
     assert connection is not None
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
