@@ -221,6 +221,8 @@ class Listener:
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # which keeps connections
+
             def do_POST(self) -> None:  # the server's naming
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 owner._keep(self.path, json.loads(body))
@@ -231,6 +233,7 @@ class Listener:
                 self._answer()
 
             def _answer(self) -> None:
+                owner.connections.add(self.client_address)
                 status, location, text = owner.reply(self.path)
                 self.send_response(status)
                 if location:
@@ -244,6 +247,7 @@ class Listener:
 
         self.redirects: dict[str, str] = {}
         self.redirect_status = 307
+        self.connections: set[tuple[str, int]] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]

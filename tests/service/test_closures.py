@@ -94,6 +94,21 @@ async def test_a_closure_that_is_met_is_told_of_once(
     assert sorted(body["event"] for _, body in posts) == ["event onDelete", "event onWrite"]
 
 
+async def test_opening_anew_tells_of_the_closure(
+    node: Callable[..., Any], clock: Any, listener: Any
+) -> None:
+    """The hooks of the old space hear of its end, and of nothing after that."""
+    alice = await node().open_space(clock.now_ms + 1000)
+    await hook(alice, listener, "this", "space")
+    clock.now_ms += 1000
+    await alice.open_space()
+    await alice.set("x", "y")
+    [(path, body)] = await anyio.to_thread.run_sync(listener.take, 1)
+    assert (path, body["event"]) == ("/space", "event onDelete")
+    answer = await alice.do(requests.GetNotificationHooks, target_id="this")
+    assert answer.json == {"notificationHooks": []}
+
+
 async def test_a_refused_opening_changes_nothing(
     service: Service, alice: Any, bob: Any, clock: Any, listener: Any
 ) -> None:

@@ -100,6 +100,13 @@ async def test_a_redirect_is_followed(alice: Any, listener: Any, status: int, th
     assert await posts(listener, 2) == [("/old", {"check": True}), ("/new", then)]
 
 
+async def test_no_connection_is_used_twice(alice: Any, listener: Any) -> None:
+    """Two names at one address may have certificates of their own, each to be looked at."""
+    for number in range(3):
+        await add(alice, f"{listener.url}/{number}", kind="nothing")
+    assert len(listener.take(3)) == len(listener.connections) == 3
+
+
 async def test_every_address_of_a_name_is_tried(
     alice: Any, listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
