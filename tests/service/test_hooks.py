@@ -100,6 +100,13 @@ async def test_a_redirect_is_followed(alice: Any, listener: Any, status: int, th
     assert await posts(listener, 2) == [("/old", {"check": True}), ("/new", then)]
 
 
+async def test_a_circle_of_redirects_ends(alice: Any, listener: Any) -> None:
+    """After a few of them, long before the time is up."""
+    listener.redirects["/loop"] = "/loop"
+    await add(alice, f"{listener.url}/loop")
+    assert len(await posts(listener, 6)) == 6
+
+
 async def test_no_connection_is_used_twice(alice: Any, listener: Any) -> None:
     """Two names at one address may have certificates of their own, each to be looked at."""
     for number in range(3):
