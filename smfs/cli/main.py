@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NoReturn
@@ -111,6 +112,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last place where an error can be told
         return _tell(exits.leaf_of(error))
     except (KeyboardInterrupt, BaseExceptionGroup):
+        click.echo(err=True)  # as click does for an interrupt that no task group has wrapped
         return _interrupted()
     return result if isinstance(result, int) else 0
 
@@ -158,6 +160,8 @@ def _say(text: str) -> None:
 def main() -> NoReturn:
     """The program."""
     _prepare_streams()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # they are for developers, who switch them on
     code = run(sys.argv[1:])
     _leave_quietly()
     sys.exit(code)
