@@ -91,7 +91,7 @@ def unmount(path: Path, *, lazy: bool = False) -> None:
         check=False,
     )
     if finished.returncode != 0:
-        said = finished.stderr.decode(errors="replace").strip().rpartition(": ")[2]
+        said = finished.stderr.decode(errors="replace").strip().partition(": ")[2]
         raise MountError(f"{path} cannot be unmounted: {said or 'fusermount3 failed'}")
 
 
