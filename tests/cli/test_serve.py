@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import socket
 import stat
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+
+from smfs.cli.serve import _listening
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program
@@ -86,3 +90,26 @@ def test_it_does_not_name_its_software(served: str) -> None:
     with urllib.request.urlopen(f"{served}/.well-known/smfs") as answer:
         assert answer.status == 200
         assert "server" not in {name.lower() for name in answer.headers}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
+    """A connection that the server's loop accepts has TCP_NODELAY: else each answer takes 40 ms."""
+
+    async def accepted_option() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = _listening(host, 0)
+        async with await asyncio.start_server(accept, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            option = await found
+            writer.close()
+            await writer.wait_closed()
+        return option
+
+    assert asyncio.run(accepted_option()) != 0
