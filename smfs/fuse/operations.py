@@ -309,4 +309,5 @@ def intent_of(flags: int) -> Intent:
         write=access != os.O_RDONLY,
         truncate=bool(flags & os.O_TRUNC),
         exclusive=bool(flags & os.O_EXCL),
+        no_follow=bool(flags & os.O_NOFOLLOW),
     )

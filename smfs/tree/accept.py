@@ -136,6 +136,16 @@ class AcceptFile(File):
         self.pending = True
         self.buffer = bytearray()
 
+    def links(self) -> int:
+        """As `Node` says."""
+        return 0 if self.removed else 1
+
+    async def set_times(self, times: Times) -> None:
+        """As `Node` says; `touch` has nothing else to do, so the sender is accepted now."""
+        await super().set_times(times)
+        if self.pending and self.handles and not self.changed:
+            await self.send()
+
     async def open(self, intent: Intent) -> OpenFile:
         """As `File` says."""
         if intent.truncate:
@@ -149,7 +159,15 @@ class AcceptFile(File):
         self.buffer = bytearray(self.content()[:size])
 
     def write(self, offset: int, data: bytes) -> int:
-        """Puts `data` at `offset`; TooLarge for what can be no date."""
+        """Puts `data` at `offset`.
+
+        A whole line is looked at now, since shells tell of a failed write and not of a failed
+        close.
+
+        Raises:
+            TooLarge: for what can be no date.
+            InvalidInput, ClosureDatePassed: for a line that is none that could be set.
+        """
         if offset + len(data) > _LONGEST:
             raise TooLarge("a closing date is shorter")
         if self.buffer is None:
@@ -157,7 +175,23 @@ class AcceptFile(File):
         self.buffer.extend(bytes(max(0, offset - len(self.buffer))))
         self.buffer[offset : offset + len(data)] = data
         self.changed = True
+        if data.endswith(b"\n"):
+            self._check_line()
         return len(data)
+
+    def _check_line(self) -> None:
+        try:
+            expiry.parse_expiry(
+                bytes(self.buffer or b"").decode("utf-8", "replace"), now=self._now()
+            )
+        except SmfsError as error:
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: SmfsError) -> None:
+        self._context.failures.note(f".accept/{self._node_id}", error)
+        self.pending = self.changed = False
+        self.buffer = None
 
     async def withdraw(self) -> bool:
         """Gives up what was not sent yet; False when the service knows of the sender already."""
@@ -182,8 +216,8 @@ class AcceptFile(File):
                 await self._send(bytes(self.buffer))
             except ServiceUnavailable:
                 raise
-            except SmfsError:
-                self.pending = False
+            except SmfsError as error:
+                self._give_up(error)
                 raise
             finally:
                 if not self.pending:
@@ -191,7 +225,7 @@ class AcceptFile(File):
                     self.changed = False
 
     async def _send(self, written: bytes) -> None:
-        now = datetime.fromtimestamp(self._context.now(), UTC).astimezone()
+        now = self._now()
         text = written.decode("utf-8", "replace")
         if self.pending:
             await self._context.view.accept(self._node_id, expiry.parse_expiry(text, now=now))
@@ -199,6 +233,9 @@ class AcceptFile(File):
             self._context.failures.made_good(f".accept/{self._node_id}")
         elif not self._says_the_same(text, now):
             raise OperationRefused(_FIXED)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._context.now(), UTC).astimezone()
 
     def _says_the_same(self, text: str, now: datetime) -> bool:
         closure_date = self._closure_date()

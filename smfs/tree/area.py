@@ -27,7 +27,8 @@ class Area:
         namespace: the ids that have a name here now: those listed, without the hidden ones, and
             the new files that are not uploaded yet.
         scratch: the files that never travel, by path.
-        hidden: the scratch file that hides a secret, by that secret's id.
+        hidden: the scratch file that hides a secret, by that secret's id. A secret that is set or
+            deleted elsewhere meanwhile is hidden no more.
         top: the directory that shows the area.
         was_used: whether there was ever something in it.
     """
@@ -66,6 +67,7 @@ class Area:
         if generation == self._generation:
             return
         self._generation = generation
+        self._show_changed()
         wanted = {secret_id for secret_id in self.store.listed() if secret_id not in self.hidden}
         wanted.update(secret_id for secret_id, file in self._files.items() if file.unsent)
         self.namespace.replace(wanted)
@@ -74,6 +76,13 @@ class Area:
             self._let_go(self._files.pop(secret_id))
         for secret_id in [known for known in self._one_time if known not in wanted]:
             self._drop_one_time(secret_id)
+
+    def _show_changed(self) -> None:
+        listed = self.store.listed()
+        for secret_id, file in list(self.hidden.items()):
+            version = listed.get(secret_id)
+            if version is None or version.token != file.token:
+                self.unhide(secret_id)
 
     async def fetch(self, secret_id: str) -> Reading:
         """The current content; a secret that is gone loses its name."""
@@ -175,9 +184,7 @@ class Area:
             secret_id: its id.
             stored: whether the service has a secret of this id, which the file will replace.
         """
-        hiding = self.hidden.pop(secret_id, None)
-        if hiding is not None:
-            hiding.hides = None
+        self.unhide(secret_id)
         file = self._files[secret_id] = SecretFile(self, secret_id, stored=stored)
         file.begin()
         self.namespace.add(secret_id)
@@ -190,11 +197,29 @@ class Area:
         file.begin()
         return file
 
+    def hide(self, file: SecretFile) -> None:
+        """A secret is now shown by a scratch file, whose unlinking deletes it."""
+        if file.secret_id is None:
+            return
+        version = file.version
+        file.token = version.token if version else file.token
+        file.hides = file.secret_id
+        self.hidden[file.secret_id] = file
+
+    def unhide(self, secret_id: str) -> None:
+        """A secret is shown under its own id again, or there is another one; the scratch file
+        that hid it is only that from now on.
+        """
+        file = self.hidden.pop(secret_id, None)
+        if file is not None:
+            file.hides = None
+
     def adopt(self, file: SecretFile, secret_id: str) -> None:
         """Gives a node the name of a secret id; whoever had it before loses it."""
         replaced = self._files.get(secret_id)
         if replaced is not None and replaced is not file:
             self._unlinked(replaced)
+        self.unhide(secret_id)
         self._files[secret_id] = file
         file.secret_id = secret_id
         self.namespace.add(secret_id)
@@ -217,6 +242,8 @@ class Area:
 
     async def remove(self, file: SecretFile) -> None:
         """Unlinks a file; who calls holds its lock."""
+        if file.hides is not None:
+            await self._recheck_hidden(file, file.hides)
         doomed = file.hides if file.secret_id is None else file.secret_id
         path = self.path_of(file)
         if doomed is not None and (file.stored or file.secret_id is None):
@@ -230,6 +257,13 @@ class Area:
             self.hidden.pop(file.hides, None)
         self.vanish(file)
         self.context.failures.made_good(path)
+
+    async def _recheck_hidden(self, file: SecretFile, secret_id: str) -> None:
+        """Somebody else may have set the secret anew since: that one is not ours to delete."""
+        version = await self.store.check(secret_id)
+        if version is None or version.token != file.token:
+            self.unhide(secret_id)
+        self.update()
 
     def move_directory(self, old: Path, new: Path) -> None:
         """Gives the nodes of a directory and of all below it their new paths."""

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from smfs.crypto.identity import is_node_id
 from smfs.errors import (
     DirectoryNotEmpty,
+    InvalidName,
     IsADirectory,
     NameTaken,
     NoSuchName,
 )
 from smfs.tree.area import Area
 from smfs.tree.context import Context
-from smfs.tree.node import Directory, Inodes, Node, Times
+from smfs.tree.node import Directory, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.stores import FromStore, SharedStore
 
 
@@ -101,7 +102,13 @@ class SharedDirectory(Directory):
         """As `Directory` says: it is there already, if only node ids are."""
         if is_node_id(name):
             raise NameTaken(name)
-        raise self._refusal()
+        raise InvalidName("what stands in shared are node ids: 64 hex digits, lower case")
+
+    async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:
+        """As `Directory` says: never, since what is here are directories."""
+        if is_node_id(name):
+            raise IsADirectory(name)
+        raise InvalidName("what stands in shared are node ids: 64 hex digits, lower case")
 
     async def unlink(self, name: str) -> None:
         """As `Directory` says."""

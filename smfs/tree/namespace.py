@@ -124,6 +124,14 @@ class Namespace:
             folders.extend(folder.children.values())
         return found
 
+    def directories_under(self, path: Path) -> list[Path]:
+        """A directory and all directories below it, each before what is in it."""
+        found = [path]
+        for name, kind in self.children(path).items():
+            if kind == "directory":
+                found += self.directories_under((*path, name))
+        return found
+
     def id_for_new_file(self, path: Path) -> str:
         """The id that a file made under this path has; InvalidName when none can be."""
         if path[-1] == names.DIRECTORY_SELF and len(path) > 1:

@@ -37,7 +37,7 @@ class Attributes:
         inode: its number, never reused while the mount lives.
         mode: type and permission bits (stat(2)).
         size: in bytes.
-        links: 1 for a file, 2 for a directory.
+        links: 1 for a file, 2 for a directory, 0 for what is gone.
         times: when it was read and changed.
     """
 
@@ -56,12 +56,14 @@ class Intent:
         read, write: the access that is asked for.
         truncate: the content goes (O_TRUNC).
         exclusive: the file was not there before (O_EXCL).
+        no_follow: a symbolic link is not followed (O_NOFOLLOW).
     """
 
     read: bool = True
     write: bool = False
     truncate: bool = False
     exclusive: bool = False
+    no_follow: bool = False
 
 
 class OpenFile(Protocol):
@@ -166,16 +168,19 @@ class Node:
         """Its size in bytes, as `stat` shows it."""
         return 0
 
+    def links(self) -> int:
+        """How many names it has: 0 once it is gone and only open still (stat(2), st_nlink)."""
+        return 2 if self.is_directory else 1
+
     def current_times(self) -> Times:
         """Its times, as `stat` shows them."""
         return self.times
 
     def attributes(self) -> Attributes:
         """What `stat` shows, without asking anybody."""
-        links = 2 if self.is_directory else 1
-        return Attributes(self.inode, self.mode, self.size(), links, self.current_times())
+        return Attributes(self.inode, self.mode, self.size(), self.links(), self.current_times())
 
-    def set_times(self, times: Times) -> None:
+    async def set_times(self, times: Times) -> None:
         """What utimens asks for; they last until the unmount."""
         self.times = times
 

@@ -18,7 +18,7 @@ from smfs.errors import (
 )
 from smfs.tree import names
 from smfs.tree.node import Node
-from smfs.tree.scratch import is_scratch_name
+from smfs.tree.scratch import is_renamed_to_scratch
 from smfs.tree.secret_file import SecretFile, State
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ async def rename(
             await stack.enter_async_context(file.lock)
         if source.known(old) is not moved or target.known(new) is not replaced:
             raise NoSuchName(old)
-        await _rename_file(target, files[0], new_path)
+        await _rename_file(target, files[0], old, new_path)
 
 
-async def _rename_file(target: SecretDirectory, file: SecretFile, path: Path) -> None:
+async def _rename_file(target: SecretDirectory, file: SecretFile, old: str, path: Path) -> None:
     area, secret_id = target.area, target.id_for(path)
     replaced = area.scratch.get(path)
-    if replaced is not None or _becomes_scratch(area, secret_id, path[-1]):
+    if replaced is not None or _becomes_scratch(area, secret_id, old, path[-1]):
         if replaced is not None:
             await area.remove(replaced)
         await _to_scratch(area, file, path)
@@ -72,12 +72,12 @@ async def _rename_file(target: SecretDirectory, file: SecretFile, path: Path) ->
         await _secret_to_secret(area, file, secret_id)
 
 
-def _becomes_scratch(area: Area, secret_id: str, name: str) -> bool:
+def _becomes_scratch(area: Area, secret_id: str, old: str, new: str) -> bool:
     taken = (
         secret_id in area.store.listed()
         or area.namespace.kind(names.encode_id(secret_id)) is not None
     )
-    return not taken and is_scratch_name(name, exclusive=False, read_write=False, renamed=True)
+    return not taken and is_renamed_to_scratch(old, new)
 
 
 async def _to_scratch(area: Area, file: SecretFile, path: Path) -> None:
@@ -89,8 +89,7 @@ async def _to_scratch(area: Area, file: SecretFile, path: Path) -> None:
         area.context.failures.made_good(area.path_of(file))
         area.forget_name(file)
         if file.stored:
-            file.hides = file.secret_id
-            area.hidden[file.secret_id] = file
+            area.hide(file)
         file.secret_id = None
         file.state = State.CLEAN
     else:
@@ -104,13 +103,14 @@ async def _scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> No
     if hidden == secret_id and await _is_unchanged(area, file, secret_id):
         file.stored = True
         _drop_scratch_name(area, file)
-        _unhide(area, file)
+        area.unhide(secret_id)
         area.adopt(file, secret_id)
         return
     content, edits = await file.content(), file.edits
     version = await area.store.put(secret_id, content)
     _drop_scratch_name(area, file)
-    _unhide(area, file)
+    if hidden is not None:
+        area.unhide(hidden)
     area.adopt(file, secret_id)
     file.settle(version, edits)
     file.let_go()
@@ -119,7 +119,10 @@ async def _scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> No
 
 
 async def _is_unchanged(area: Area, file: SecretFile, secret_id: str) -> bool:
-    reading = await area.store.fetch(secret_id)
+    try:
+        reading = await area.store.fetch(secret_id)
+    except SecretNotFound:
+        return False
     file.token = reading.version.token
     return reading.content == bytes(file.buffer or b"")
 
@@ -165,12 +168,6 @@ def _drop_scratch_name(area: Area, file: SecretFile) -> None:
         del area.scratch[path]
 
 
-def _unhide(area: Area, file: SecretFile) -> None:
-    if file.hides is not None:
-        area.hidden.pop(file.hides, None)
-        file.hides = None
-
-
 def _check_directories(area: Area, replaced: Node | None, old: Path, new: Path) -> None:
     if new[: len(old)] == old:
         raise InvalidName("a directory cannot move into itself")
@@ -197,7 +194,8 @@ async def _rename_directory(area: Area, old: Path, new: Path) -> None:
                 await stack.enter_async_context(file.lock)
         if area.namespace.kind(new) == "directory":
             area.forget_directory(new)
-        area.namespace.make_directory(new)
+        for path in area.namespace.directories_under(old):
+            area.namespace.make_directory((*new, *path[len(old) :]))
         for known, new_id in moves.items():
             file = files[known]
             if isinstance(file, SecretFile) and not file.unlinked:

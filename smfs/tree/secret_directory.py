@@ -21,7 +21,7 @@ from smfs.tree import renames
 from smfs.tree.namespace import Path
 from smfs.tree.node import Directory, Intent, Node, OpenFile, Times
 from smfs.tree.one_time import OneTimeFile
-from smfs.tree.scratch import is_scratch_name
+from smfs.tree.scratch import is_made_as_scratch
 from smfs.tree.secret_file import SecretFile
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class SecretDirectory(Directory):
     def held(self) -> bool:
         """As `Node` says."""
         return not self.removed
+
+    def links(self) -> int:
+        """As `Node` says."""
+        return 0 if self.removed else 2
 
     async def child(self, name: str) -> Node:
         """As `Directory` says; a name that nobody knows of here is asked for at the service."""
@@ -98,13 +102,9 @@ class SecretDirectory(Directory):
     def _make(self, path: Path, secret_id: str, intent: Intent) -> SecretFile | None:
         """A scratch file, if it is one: nobody needs to be asked for it."""
         taken = secret_id in self.area.store.listed()
-        is_scratch = is_scratch_name(
-            path[-1],
-            exclusive=intent.exclusive,
-            read_write=intent.read and intent.write,
-            renamed=False,
-        )
-        return self.area.add_scratch(path) if is_scratch and not taken else None
+        if taken or not is_made_as_scratch(path[-1], intent):
+            return None
+        return self.area.add_scratch(path)
 
     async def _make_checked(self, path: Path, secret_id: str, intent: Intent) -> SecretFile | None:
         """A secret's file, unless somebody turns out to have made it meanwhile."""

@@ -12,7 +12,6 @@ from smfs.client.view import Version
 from smfs.errors import (
     AccessRefused,
     NoSuchName,
-    OperationRefused,
     ServiceUnavailable,
     SmfsError,
     StaleNode,
@@ -116,7 +115,11 @@ class SecretFile(File):
             self._times_token = version.token
         return self.times
 
-    def set_times(self, times: Times) -> None:
+    def links(self) -> int:
+        """As `Node` says."""
+        return 0 if self.unlinked else 1
+
+    async def set_times(self, times: Times) -> None:
         """As `Node` says; they stay until another version comes."""
         self.current_times()
         self.times = times
@@ -135,7 +138,7 @@ class SecretFile(File):
             StaleNode: when the secret has changed since the kernel was last told of it in a way
                 that this node cannot show: the kernel then looks the name up once more.
         """
-        if intent.write and not self.area.store.writable:
+        if (intent.write or intent.truncate) and not self.area.store.writable:
             raise AccessRefused("this file is read only")
         async with self.lock:
             keep_cache = await self._prepare(intent)
@@ -148,8 +151,9 @@ class SecretFile(File):
         if self.buffer is None:
             self.buffer = bytearray()
         self.handles += 1
-        self._writers += intent.write
-        return OpenSecret(self, writes=intent.write, keep_cache=keep_cache)
+        changes = intent.write or intent.truncate
+        self._writers += changes
+        return OpenSecret(self, writes=changes, keep_cache=keep_cache)
 
     def begin(self) -> None:
         """Makes it a new and empty file."""
@@ -158,10 +162,12 @@ class SecretFile(File):
 
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
+        if self.unlinked and not self.handles:
+            raise StaleNode("the name has got another file")
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
-            if intent.write:
+            if intent.write or intent.truncate:
                 await self.area.store.check(self.secret_id)
             return True
         if intent.truncate:
@@ -254,7 +260,7 @@ class SecretFile(File):
 
     def _changing(self) -> bytearray:
         if self.buffer is None:
-            raise OperationRefused("written without being open")
+            raise StaleNode("changed without being open")
         self.edits += 1
         self._cached_token = None
         self.times = Times.at(self.area.context.now())

@@ -140,7 +140,7 @@ class Tree:
             await node.truncate(size, opened)
         if accessed is not None or modified is not None:
             old = node.current_times()
-            node.set_times(
+            await node.set_times(
                 Times(
                     old.accessed if accessed is None else accessed,
                     old.modified if modified is None else modified,

@@ -95,14 +95,19 @@ class Kernel:
         raise StaleNode(path)
 
     async def create(
-        self, path: str, *, exclusive: bool = False, read: bool = False
+        self,
+        path: str,
+        *,
+        exclusive: bool = False,
+        read: bool = False,
+        no_follow: bool = False,
     ) -> tuple[Node, OpenFile]:
         """Makes a file and opens it."""
         folder, name = path.rsplit("/", 1)
         parent = await self.walk(folder)
         with contextlib.suppress(NoSuchName):
             await self.tree.lookup(parent.inode, name.encode())
-        intent = Intent(read=read, write=True, exclusive=exclusive)
+        intent = Intent(read=read, write=True, exclusive=exclusive, no_follow=no_follow)
         return await self.tree.create(parent.inode, name.encode(), intent)
 
     async def write(self, path: str, content: bytes) -> None:

@@ -147,6 +147,93 @@ async def test_a_hidden_secret_may_come_back_as_another(own: Kernel) -> None:
     assert await own.read("own/b") == b"old"
 
 
+async def test_what_is_put_where_a_backup_hides_a_secret_is_a_secret(own: Kernel) -> None:
+    """`sed -i~`, `mv -b`: rename to the backup, rename the new file to the name."""
+    for made_by in ("own/sedAbC123", "own/other"):
+        await own.write("own/a", b"old")
+        await own.mv("own/a", "own/a~")
+        if made_by == "own/other":
+            await own.write(made_by, b"new")
+        else:
+            await scratch(own, made_by, b"new")
+        await own.mv(made_by, "own/a")
+
+        assert await own.read("own/a") == b"new"
+        await own.rm("own/a~")
+        assert await own.read("own/a") == b"new"
+        assert await own.view.client.get_secret("a") == "new"
+
+
+async def test_a_hidden_secret_that_is_set_elsewhere_is_not_deleted(
+    world: World, own: Kernel
+) -> None:
+    """It is another one by then."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.write("own/a", b"old")
+    await own.mv("own/a", "own/a~")
+    await other.write("own/a", b"new")
+    await own.rm("own/a~")
+
+    assert await other.read("own/a") == b"new"
+    assert await own.read("own/a") == b"new"
+
+
+async def test_a_hidden_secret_that_is_deleted_elsewhere_can_be_put_back(
+    world: World, own: Kernel
+) -> None:
+    """By an upload then."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.write("own/a", b"old")
+    await own.mv("own/a", "own/a~")
+    await other.rm("own/a")
+    await own.mv("own/a~", "own/a")
+
+    assert await other.read("own/a") == b"old"
+
+
+async def test_what_is_brought_from_outside_travels(own: Kernel) -> None:
+    """`mv notes~ own/` creates with O_EXCL alone, and removes the only other copy."""
+    for name in ("notes~", "x.swp", "4913", ".goutputstream-X"):
+        _, opened = await own.create(f"own/{name}", exclusive=True)
+        await opened.write(0, b"x")
+        await opened.flush()
+        await opened.release()
+
+    assert own.wire.requests["setSecret"] == 4
+
+
+async def test_the_scratch_files_of_vim_do_not(own: Kernel) -> None:
+    """It asks for no symbolic link to be followed."""
+    for name in ("a~", "4913", ".a.swp"):
+        _, opened = await own.create(f"own/{name}", exclusive=True, no_follow=True)
+        await opened.flush()
+        await opened.release()
+
+    assert own.wire.requests["setSecret"] == 0
+
+
+async def test_rsyncs_temporary_file_becomes_what_it_is_for(own: Kernel) -> None:
+    """Even if that looks like a backup."""
+    await own.write("own/.a~.Xy12Ab", b"x")
+    await own.mv("own/.a~.Xy12Ab", "own/a~")
+    await own.view.refresh(0)
+
+    assert sorted(own.view.own()) == ["a~"]
+
+
+async def test_empty_directories_move_with_their_parent(own: Kernel) -> None:
+    """And what is made in them afterwards is seen."""
+    await own.mkdir("own/a")
+    await own.mkdir("own/a/empty")
+    await own.mkdir("own/a/empty/below")
+    await own.write("own/a/x", b"x")
+    await own.mv("own/a", "own/b")
+
+    assert await own.ls("own/b") == ["empty", "x"]
+    assert await own.ls("own/b/empty") == ["below"]
+    assert await own.ls("own") == ["b"]
+
+
 async def test_directories_are_made_filled_and_removed(world: World, own: Kernel) -> None:
     """An empty one lasts until the unmount; one that was seen stays when it gets empty."""
     await own.mkdir("own/db")

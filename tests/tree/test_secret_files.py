@@ -165,6 +165,42 @@ async def test_unlinked_while_open_is_never_uploaded(own: Kernel) -> None:
         await own.stat("own/a")
 
 
+async def test_a_node_whose_name_is_gone_is_stale(own: Kernel) -> None:
+    """A reader that looked it up a moment before a rename looks it up once more."""
+    await own.write("own/a", b"old")
+    node = await own.walk("own/a")
+    await own.write("own/b", b"new")
+    await own.mv("own/b", "own/a")
+
+    for intent in (Intent(), Intent(read=False, write=True, truncate=True)):
+        with pytest.raises(StaleNode):
+            await own.tree.open(node.inode, intent)
+    with pytest.raises(StaleNode):
+        await own.tree.set_attributes(node.inode, size=0)
+    assert await own.read("own/a") == b"new"
+
+
+async def test_what_is_gone_has_no_links(own: Kernel) -> None:
+    """Programs look at st_nlink to see whether their file was replaced."""
+    await own.write("own/a", b"x")
+    inode, opened = await own.open("own/a")
+    assert (await own.tree.get_attributes(inode)).links == 1
+    await own.rm("own/a")
+
+    assert (await own.tree.get_attributes(inode)).links == 0
+    await opened.release()
+
+
+async def test_truncating_by_an_open_for_reading_is_uploaded(own: Kernel) -> None:
+    """open(2) leaves O_RDONLY | O_TRUNC open; Linux truncates."""
+    await own.write("own/a", b"x")
+    _, opened = await own.open("own/a", truncate=True)
+    await opened.flush()
+    await opened.release()
+
+    assert await own.view.client.get_secret("a") == ""
+
+
 async def test_renamed_while_open_goes_to_the_new_id(own: Kernel) -> None:
     """Also when it was never uploaded."""
     _, opened = await own.create("own/a")

@@ -173,6 +173,29 @@ async def test_a_closing_date_is_shown_and_stays(bob: Kernel) -> None:
     assert await bob.read(path) == b"2999-12-31T23:59:59Z\n"
 
 
+async def test_touch_accepts_before_it_ends(bob: Kernel) -> None:
+    """It sets the times of the file that it has open."""
+    node, opened = await bob.create(f".accept/{STRANGER}")
+    await bob.tree.set_attributes(node.inode, accessed=1, modified=1)
+    assert STRANGER in bob.view.senders()
+    await opened.flush()
+    await opened.release()
+
+
+async def test_a_line_of_nonsense_fails_while_it_is_written(bob: Kernel) -> None:
+    """Shells tell of that, and drop what a close says; nobody is accepted by it."""
+    _, opened = await bob.create(f".accept/{STRANGER}")
+    with pytest.raises(InvalidInput):
+        await opened.write(0, b"garbage\n")
+    await opened.flush()
+    await opened.release()
+
+    await bob.view.refresh(0)
+    assert STRANGER not in bob.view.senders()
+    assert STRANGER not in await bob.ls(".accept")
+    assert bob.status()["failures"][0]["path"] == f".accept/{STRANGER}"
+
+
 async def test_nonsense_is_no_closing_date(bob: Kernel) -> None:
     """Nor is a time gone by, nor a name that is no node id."""
     with pytest.raises(InvalidInput):
@@ -181,6 +204,10 @@ async def test_nonsense_is_no_closing_date(bob: Kernel) -> None:
         await bob.write(f".accept/{STRANGER}", b"2001-01-01")
     with pytest.raises(InvalidName):
         await bob.create(".accept/somebody")
+    with pytest.raises(InvalidName):
+        await bob.mkdir("shared/somebody")
+    with pytest.raises(InvalidName):
+        await bob.create("shared/somebody")
 
     assert STRANGER not in await bob.ls(".accept")
 
