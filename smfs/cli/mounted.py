@@ -6,13 +6,17 @@ import json
 import os
 import select
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from smfs.errors import MountError
 
 _ANSWER_TIME: Final = 5.0  # seconds; `.status` never waits for the network
-_END_TIME: Final = 30.0  # seconds for the uploads that were still unsent
+_END_TIME: Final = 30.0  # seconds until the process has ended
+_UPLOAD_TIME: Final = 12.0  # seconds for what is unsent: one deadline of a request, and some more
+_PAUSE: Final = 0.05
+_SHOWN: Final = 3
 
 
 def read_status(directory: Path) -> dict[str, Any]:
@@ -48,6 +52,31 @@ def _parse(directory: Path, content: bytes | OSError) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MountError(f"{directory} is no mount of smfs")
     return value
+
+
+def wait_for_uploads(directory: Path) -> None:
+    """Waits until a mount has nothing left to upload; one that cannot be asked has nothing.
+
+    Raises:
+        MountError: when the service has not taken everything in time.
+    """
+    end = time.monotonic() + _UPLOAD_TIME
+    while unsent := _unsent(directory):
+        if time.monotonic() > end:
+            shown = ", ".join(unsent[:_SHOWN]) + (", …" if len(unsent) > _SHOWN else "")
+            raise MountError(
+                f"not on the service yet: {shown}; `smfs status {directory}` says why, and "
+                f"`smfs umount --lazy {directory}` gives it up"
+            )
+        time.sleep(_PAUSE)
+
+
+def _unsent(directory: Path) -> list[str]:
+    try:
+        unsent = read_status(directory).get("unsent")
+    except MountError:
+        return []
+    return [str(path) for path in unsent] if isinstance(unsent, list) else []
 
 
 def process_of(directory: Path) -> int | None:

@@ -95,13 +95,17 @@ def _make_missing_profile(settings: Settings) -> None:
 def umount_command(directory: Path, *, lazy: bool) -> None:
     """Unmount a directory.
 
-    Waits until the process of the mount has uploaded what was unsent, and has ended; with --lazy,
-    it goes on until the last open file is closed.
+    Waits until what was unsent is on the service, and the process of the mount has ended. When the
+    service does not take it, the mount stays, so that nothing is lost. With --lazy the mount goes
+    in any case, and its process with the last open file.
     """
-    from smfs.cli.mounted import process_of, wait_for_end
+    from smfs.cli.mounted import process_of, wait_for_end, wait_for_uploads
     from smfs.fuse.mountpoints import unmount
 
-    process = None if lazy else process_of(directory)
+    process = None
+    if not lazy:
+        wait_for_uploads(directory)
+        process = process_of(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):
         click.echo("smfs: unmounted; its process still serves files that are open", err=True)

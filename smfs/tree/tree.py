@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from smfs.tree.names import check_name
 from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.status import StatusFile
 from smfs.tree.stores import OwnStore
+
+_log: Final = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 15.0
 
@@ -96,6 +99,7 @@ class Tree:
                     await file.try_again()
                 except SmfsError as error:
                     self._failures.note(area.path_of(file), error)
+                    _log.error("%s was not uploaded: %s", area.path_of(file), type(error).__name__)
 
     def status(self) -> dict[str, Any]:
         """What `.status` shows: pid, identity, service, connection, counters, failures."""

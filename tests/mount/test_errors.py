@@ -158,6 +158,30 @@ def test_a_service_that_is_away_is_told_at_once(home: Home, restarted: _Service)
     home.unmount(directory)
 
 
+def test_an_unmount_waits_for_what_is_unsent(home: Home, restarted: _Service) -> None:
+    """What a program has closed without hearing of an error is not thrown away."""
+    directory = home.mount("--service", restarted.address, profile="unsent")
+    script = """
+import os, sys
+descriptor = os.open("f", os.O_WRONLY | os.O_CREAT, 0o600)
+print("created", flush=True)
+sys.stdin.readline()
+os.close(descriptor)
+print("closed", flush=True)
+"""
+    with home.talk("python3", "-c", script, cwd=directory / "own") as say:
+        assert say(b"") == b"created\n"
+        restarted.stop()
+        assert say(b"\n") == b"closed\n"
+    outcome = home.smfs("umount", directory)
+    assert outcome.code == 1
+    assert "own/f" in outcome.err
+
+    restarted.come_back()
+    home.unmount(directory)
+    assert home.must("get", "--profile", "unsent", "f") == b""
+
+
 def test_a_failed_close_is_told(home: Home, restarted: _Service) -> None:
     """Opened while the service was there, closed when it was away; the next flush tries again."""
     directory = home.mount("--service", restarted.address, profile="close")
