@@ -19,6 +19,7 @@ from smfs.protocol.spaces import StoredSecret, SubSpace
 
 _NEVER: Final = 2**53
 _PAUSE: Final = 10  # times what a listing takes
+_LONGEST_PAUSE_S: Final = 60.0
 _REREADS: Final = 4  # when something here went past an answer that was under way
 
 
@@ -64,10 +65,15 @@ class Listing:
         """
         if self._is_since(since):
             return True
-        if self._is_since(anyio.current_time() - _PAUSE * self._took):
+        if self._is_since(anyio.current_time() - self.pause):
             return False
         await self.refresh(max_age=0)
         return True
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two listings, so that they take at most a tenth of the time."""
+        return min(_PAUSE * self._took, _LONGEST_PAUSE_S)
 
     def _is_since(self, wanted: float) -> bool:
         return self._asked_at is not None and self._asked_at >= wanted

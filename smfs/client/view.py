@@ -139,7 +139,8 @@ class View:
     def _time_to_live(self) -> float:
         if self._ttl is not None:
             return self._ttl
-        return _TTL_S if self.client.connection.discovered is None else _TTL_OURS_S
+        ttl = _TTL_S if self.client.connection.discovered is None else _TTL_OURS_S
+        return max(ttl, self._listing.pause)
 
     # --- own secrets --------------------------------------------------------------------------
 
