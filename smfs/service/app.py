@@ -21,13 +21,15 @@ from smfs.errors import (
     AuthenticationFailed,
     BadRequest,
     MalformedData,
+    QuotaExceeded,
+    ServiceBusy,
     ServiceError,
     TooLarge,
     UnsupportedMedia,
 )
 from smfs.protocol import canonical, discovery, limits, requests, texts
 from smfs.protocol.requests import Request
-from smfs.service.database import Database
+from smfs.service.database import Database, error_name, is_full, is_locked
 from smfs.service.domain import Checked, Sealed
 from smfs.service.events import closure_messages, request_messages
 from smfs.service.hook_rows import Hook
@@ -130,7 +132,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Opens the database and starts what runs in the background."""
-        self._identity = await anyio.to_thread.run_sync(self._database.open, self._wanted)
+        self._identity = await self._database.open(self._wanted)
         self._worker = Worker(
             self._database, self._identity, self._options.max_content_bytes, self._now
         )
@@ -190,8 +192,8 @@ class Service:
         while True:
             try:
                 await self.sweep()
-            except sqlite3.Error as error:
-                _log.warning("sweeping failed: %s", type(error).__name__)
+            except (sqlite3.Error, ServiceBusy) as error:
+                _log.warning("sweeping failed: %s", error_name(error))
             await anyio.sleep(_SWEEP_S)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -220,9 +222,8 @@ class Service:
             return page(*_PAGES[type(error)])
         except BadRequest as error:
             return json_response({"error": str(error)}, 400)
-        except sqlite3.Error as error:
-            _log.error("%s failed: %s", request_type.route(), type(error).__name__)
-            return json_response({"error": "The service is busy!"}, 503, retry_after="1")
+        except (sqlite3.Error, ServiceBusy) as error:
+            return _not_stored(request_type.route(), error)
 
     def _other(self, incoming: Incoming) -> Response:
         if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
@@ -278,6 +279,16 @@ class Service:
 
 def _seal(sealed: Sealed) -> dict[str, str]:
     return seal_box(sealed.node_id, canonical.encode(sealed.build()).encode()).to_json()
+
+
+def _not_stored(route: str, error: sqlite3.Error | ServiceBusy) -> Response:
+    if isinstance(error, ServiceBusy) or is_locked(error):
+        return json_response({"error": "The service is busy!"}, 503, retry_after="1")
+    _log.error("%s failed: %s", route, error_name(error))
+    if is_full(error):
+        # To come back at once would be of no use.
+        return json_response({"error": texts.text_of(QuotaExceeded())})
+    return json_response({"error": "The service failed!"}, 500)
 
 
 def _reason(error: ServiceError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,14 +14,24 @@ import anyio
 import anyio.to_thread
 
 from smfs.crypto.identity import Identity
-from smfs.errors import ConfigError
+from smfs.errors import ConfigError, ServiceBusy, SmfsError
+from smfs.service.file import APPLICATION_ID, prepare
 
 T = TypeVar("T")
 
 SCHEMA: Final = 1
 """The version of `schema.sql`."""
 
-_BUSY_S: Final = 8.0
+_BUSY_S: Final = 4.0
+_SQLITE_WAIT_S: Final = 0.05  # in a thread, where nothing can be cancelled
+_PAUSE_S: Final = 0.01
+# A full disk is SQLITE_FULL; a quota of the file system shows as an error of writing.
+_NO_ROOM: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+)
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CACHE_KIB: Final = 8192
 
 
@@ -37,11 +46,12 @@ class Database:
         self._path = path
         # A queue in front of SQLite's lock: who waits for that one sleeps, and may starve.
         self._turn = anyio.CapacityLimiter(1)
+        self._thread = anyio.CapacityLimiter(1)
         self._connection: sqlite3.Connection | None = None
         self._is_durable = True
 
-    def open(self, wanted: Identity | None) -> Identity:
-        """Opens the file; blocks.
+    async def open(self, wanted: Identity | None) -> Identity:
+        """Opens the file.
 
         Args:
             wanted: the key that a new database gets; None: a random one.
@@ -51,20 +61,29 @@ class Database:
 
         Raises:
             ConfigError: when the file cannot be used.
+            ServiceBusy: when another process keeps it locked.
         """
+        give_up = anyio.current_time() + _BUSY_S
+        return await self._patiently(lambda: self._open(wanted), give_up)
+
+    def _open(self, wanted: Identity | None) -> Identity:
         try:
-            self._prepare_file()
-            self._connection = self._connect()
-            identity = self._set_up(self._connection, wanted)
+            is_new = prepare(self._path)
+            return self._set_up(self._connect(is_new=is_new), wanted)
         except (OSError, sqlite3.Error) as error:
             self.close()
+            if is_locked(error):
+                raise ServiceBusy(f"another process keeps {self._path} locked") from None
             raise ConfigError(f"cannot use the database {self._path}: {error}") from None
-        return identity
+        except SmfsError:
+            self.close()
+            raise
 
     async def aclose(self) -> None:
         """Closes the file once what has begun is finished."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.close, limiter=self._turn)
+            async with self._turn:
+                await anyio.to_thread.run_sync(self.close, limiter=self._thread)
 
     def close(self) -> None:
         """Closes the file; blocks."""
@@ -94,22 +113,34 @@ class Database:
             with immediate(self._connection):
                 return work(self._connection)
 
-        # What has begun is finished: anyio waits for the thread before it lets a cancellation in.
-        return await anyio.to_thread.run_sync(transaction, limiter=self._turn)
-
-    def _prepare_file(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give_up = anyio.current_time() + _BUSY_S
+        with anyio.CancelScope(deadline=give_up) as queue:
+            await self._turn.acquire()
+        if queue.cancelled_caught:
+            raise ServiceBusy("too many requests wait for the database")
         try:
-            # It holds the service's key. SQLite gives its other files the mode of this one.
-            os.fchmod(descriptor, 0o600)
+            return await self._patiently(transaction, give_up)
         finally:
-            os.close(descriptor)
+            self._turn.release()
 
-    def _connect(self) -> sqlite3.Connection:
+    async def _patiently(self, call: Callable[[], T], give_up: float) -> T:
+        """Calls until the file is not locked; what has begun is finished, come what may."""
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(call, limiter=self._thread)
+            except ServiceBusy:
+                if anyio.current_time() >= give_up:
+                    raise
+            await anyio.sleep(_PAUSE_S)
+
+    def _connect(self, *, is_new: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            self._path, timeout=_SQLITE_WAIT_S, isolation_level=None, check_same_thread=False
         )
+        self._connection = connection
+        if is_new:
+            # Before there is a log beside the file: every other process finds it in the header.
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -130,10 +161,35 @@ class Database:
         return Identity(seed)
 
 
+def is_locked(error: Exception) -> bool:
+    """Whether an error of SQLite only says to come back later."""
+    # The lower byte is the kind, what is above it says more (SQLite, Result Codes).
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there is no room left on the disk, or for this user."""
+    return getattr(error, "sqlite_errorcode", 0) in _NO_ROOM
+
+
+def error_name(error: Exception) -> str:
+    """The kind of an error, as logs may show it."""
+    return getattr(error, "sqlite_errorname", None) or type(error).__name__
+
+
 @contextmanager
 def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that has the write lock from its beginning."""
-    connection.execute("BEGIN IMMEDIATE")
+    """One transaction that has the write lock from its beginning.
+
+    Raises:
+        ServiceBusy: when somebody else has that lock.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if is_locked(error):
+            raise ServiceBusy("another process keeps the database locked") from None
+        raise
     try:
         yield
         connection.execute("COMMIT")

@@ -16,9 +16,10 @@ import anyio.abc
 import anyio.to_thread
 import httpx
 
-from smfs.errors import SmfsError
+from smfs.errors import ServiceBusy, SmfsError
 from smfs.protocol import canonical
 from smfs.service.addresses import is_public
+from smfs.service.database import error_name
 from smfs.service.hook_rows import Hook
 
 _log: Final = logging.getLogger(__name__)
@@ -141,8 +142,8 @@ class Notifier:
             time, error = await self._call(hook, body, "Notification", _CALL_S)
             try:
                 await self._note(hook, time, error)
-            except sqlite3.Error as failure:
-                _log.warning("the outcome of a notification was lost: %s", type(failure).__name__)
+            except (sqlite3.Error, ServiceBusy) as failure:
+                _log.warning("the outcome of a notification was lost: %s", error_name(failure))
 
     async def _call(
         self, hook: Hook, body: bytes, what: str, seconds: float

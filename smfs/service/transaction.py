@@ -69,7 +69,8 @@ class Worker:
 
         Raises:
             BadRequest: for a node id that is not in lower case.
-            sqlite3.Error: when the database is busy for too long, or broken.
+            ServiceBusy: when the database is locked for too long.
+            sqlite3.Error: when it is full or broken.
         """
         now = self._now()
         run = self._database.read if type(request) in READING else self._database.write

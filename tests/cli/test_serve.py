@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sqlite3
 import stat
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +66,20 @@ def test_a_database_that_is_none_is_told(program: Program) -> None:
     assert str(database) in outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert database.read_text() == "Dear Sir, " * 1000
+
+
+def test_a_database_that_is_locked_is_unreachable(program: Program) -> None:
+    """No wrong usage: later it works."""
+    database = program.home / "new" / "service.db"
+    with program.running("serve", "--listen", "127.0.0.1:0", "--db", database) as process:
+        program.address_of(process)
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        outcome = program("serve", "--listen", "127.0.0.1:0", "--db", database)
+
+    assert outcome.code == 5
+    assert "locked" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("address", ["6999", ":6999", "localhost", "x:70000", "x:-1"])

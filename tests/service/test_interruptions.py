@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from smfs.errors import ServiceBusy
 from smfs.protocol import requests
 from smfs.service import Service
+from smfs.service import database as database_module
 
 pytestmark = pytest.mark.anyio
 
@@ -34,23 +36,77 @@ async def test_a_request_that_is_cut_off_is_done_or_not_done(alice: Any) -> None
     assert await alice.get("after") == "z"
 
 
+@pytest.fixture
+def locked(database: Path, service: Service) -> Iterator[sqlite3.Connection]:
+    """Another process's transaction on the service's file."""
+    del service
+    other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
 async def test_a_busy_database_is_said_to_be_busy(
-    alice: Any, service: Service, database: Path
+    alice: Any, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else holds its lock for too long: 503, nothing is done, and later it works."""
-    connection = service._database._connection
-    assert connection is not None
-    connection.execute("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(database_module, "_BUSY_S", 0.1)
     answer = await alice.ask(requests.SetSecret, secret_id="x", secret="y")
     read = await alice.ask(requests.GetSecret, secret_id="x")
-    other.execute("ROLLBACK")
-    other.close()
+    locked.execute("ROLLBACK")
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert read.status == 503
     assert list((await alice.space())["secrets"]) == []
     await alice.set("x", "y")
+
+
+async def test_those_who_queue_are_told_together(
+    alice: Any, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait of one request is not the wait of all before it, added up."""
+    assert database_module._BUSY_S <= 4
+    assert locked.in_transaction
+    monkeypatch.setattr(database_module, "_BUSY_S", 0.2)
+    began = anyio.current_time()
+    statuses: list[int] = []
+
+    async def read() -> None:
+        statuses.append((await alice.ask(requests.GetSecret, secret_id="x")).status)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(30):
+            tasks.start_soon(read)
+    assert statuses == [503] * 30
+    assert anyio.current_time() - began < 3
+
+
+async def test_a_wait_for_the_lock_can_be_cancelled(
+    alice: Any, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, long before the wait would be over by itself."""
+    monkeypatch.setattr(database_module, "_BUSY_S", 60.0)
+    request = alice.signed(requests.SetSecret, secret_id="x", secret="y")
+    began = anyio.current_time()
+    with anyio.move_on_after(0.2) as scope:
+        await alice.send(request)
+    assert scope.cancelled_caught
+    assert anyio.current_time() - began < 3
+    locked.execute("ROLLBACK")
+    await alice.set("x", "z")
+    assert await alice.get("x") == "z"
+
+
+async def test_a_locked_file_cannot_be_opened_yet(
+    restarting: Callable[[], Any], locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is wrong with the configuration: it can be tried again."""
+    monkeypatch.setattr(database_module, "_BUSY_S", 0.1)
+    with pytest.raises(ServiceBusy, match="locked"):
+        async with restarting():
+            pass
+    locked.execute("ROLLBACK")
+    async with restarting() as service:
+        assert service.node_id
 
 
 async def test_who_waits_for_a_lock_gets_it(alice: Any, database: Path) -> None:

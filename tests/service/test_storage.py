@@ -16,10 +16,12 @@ import pytest
 
 from smfs.crypto.box import box_from_json, open_box
 from smfs.crypto.identity import Identity
-from smfs.errors import ConfigError
+from smfs.errors import ConfigError, QuotaExceeded
 from smfs.protocol import canonical, requests, signing
+from smfs.protocol.texts import error_of
 from smfs.service import Service, create_service
 from smfs.service.app import system_now
+from smfs.service.file import APPLICATION_ID
 
 pytestmark = pytest.mark.anyio
 
@@ -95,9 +97,16 @@ def contents(database: Path) -> bytes:
     return b"".join(path.read_bytes() for path in database.parent.iterdir())
 
 
-def make_readable(path: Path) -> None:
-    """Lets everybody in."""
-    path.chmod(0o644)
+def change_mode(path: Path, others: int) -> None:
+    """Lets others in."""
+    path.chmod(others)
+
+
+def link(path: Path) -> Path:
+    """Puts a link into the database's place; returns what it points to."""
+    path.parent.mkdir()
+    path.symlink_to(path.parent / "target")
+    return path.parent / "target"
 
 
 def fill(database: Path, content: bytes) -> None:
@@ -114,13 +123,39 @@ async def test_nobody_else_can_read_the_files(service: Service, alice: Any, data
     assert mode(database.parent) == "0o700"
 
 
-async def test_a_database_that_others_could_read_is_closed_to_them(database: Path) -> None:
-    """Its key was not meant for them."""
-    async with create_service(database):
+@pytest.mark.parametrize("others", [0o644, 0o660, 0o602])
+async def test_a_database_that_others_could_read_or_write_is_refused(
+    database: Path, restarting: Callable[[], Any], others: int
+) -> None:
+    """Its key was not meant for them, and may be known; nothing is changed behind its owner."""
+    async with restarting():
         pass
-    make_readable(database)
-    async with create_service(database):
-        assert mode(database) == "0o600"
+    change_mode(database, others)
+    with pytest.raises(ConfigError, match="others can read it"):
+        async with restarting():
+            pass
+    assert mode(database) == oct(others)
+
+
+async def test_a_link_is_not_followed(database: Path, restarting: Callable[[], Any]) -> None:
+    """Whoever can put a link there must not choose the file."""
+    target = link(database)
+    with pytest.raises(ConfigError, match="cannot use the database"):
+        async with restarting():
+            pass
+    assert not target.exists()
+
+
+async def test_a_database_without_our_id_is_known_by_its_tables(
+    database: Path, restarting: Callable[[], Any]
+) -> None:
+    """Those of the first versions have none."""
+    async with restarting() as service:
+        node_id = service.node_id
+    assert execute(database, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    execute(database, "PRAGMA application_id = 0", "PRAGMA wal_checkpoint")
+    async with restarting() as service:
+        assert service.node_id == node_id
 
 
 async def test_a_write_is_on_disk_before_it_is_answered(service: Service, alice: Any) -> None:
@@ -165,14 +200,19 @@ async def test_what_is_no_database_is_refused(
     assert contents(database) == content
 
 
+@pytest.mark.parametrize("own_id", [0, 7])
 async def test_somebody_else_s_database_is_refused(
-    database: Path, restarting: Callable[[], Any]
+    database: Path, restarting: Callable[[], Any], own_id: int
 ) -> None:
     """No table of ours is put into it."""
-    execute(database, "CREATE TABLE bookmarks (url TEXT)")
-    with pytest.raises(ConfigError, match="cannot use the database"):
+    execute(database, "CREATE TABLE bookmarks (url TEXT)", f"PRAGMA application_id = {own_id}")
+    change_mode(database, 0o640)
+    before = contents(database)
+    with pytest.raises(ConfigError, match="a file of something else"):
         async with restarting():
             pass
+    assert contents(database) == before
+    assert mode(database) == "0o640"
     assert execute(database, "SELECT name FROM sqlite_schema") == [("bookmarks",)]
 
 
@@ -217,7 +257,22 @@ async def test_nothing_of_a_request_is_logged_or_raised(
     await alice.set("x", "y")
 
 
-async def test_a_full_disk_is_no_end(alice: Any, service: Service, database: Path) -> None:
+async def test_a_broken_database_is_no_busy_one(
+    alice: Any, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To come back later is of no use: 500, and the log names the kind of error."""
+    connection = service._database._connection
+    assert connection is not None
+    connection.execute("ALTER TABLE secrets RENAME TO lost")
+    answer = await alice.ask(requests.SetSecret, secret_id="x", secret="y")
+    assert (answer.status, answer.error) == (500, "The service failed!")
+    assert "retry-after" not in answer.headers
+    assert "setSecret failed: SQLITE_ERROR" in caplog.text
+
+
+async def test_a_full_disk_is_no_end(
+    alice: Any, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     """The request is refused as a whole; once there is room again, the service goes on."""
     await alice.set("x", "before")
     connection = service._database._connection
@@ -225,7 +280,9 @@ async def test_a_full_disk_is_no_end(alice: Any, service: Service, database: Pat
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     answer = await alice.ask(requests.SetSecret, secret_id="x", secret="z" * 500_000)
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status, answer.error) == (200, "The quota is used up!")
+    assert "setSecret failed: SQLITE_FULL" in caplog.text
+    assert isinstance(error_of(str(answer.error)), QuotaExceeded)
     connection.execute("PRAGMA max_page_count = 1000000")
     assert await alice.get("x") == "before"
     await alice.set("x", "after")
