@@ -197,6 +197,19 @@ def test_a_log_that_has_grown_becomes_the_old_one(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_an_old_log_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
+    """What it holds stays."""
+    path = tmp_path / "a.log"
+    path.write_text("old")
+    path.chmod(0o644)
+
+    with open_private(path) as log:
+        log.write("new")
+
+    assert path.read_text() == "oldnew"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_log_is_never_written_through_a_link(tmp_path: Path) -> None:
     """It could lead anywhere."""
     (tmp_path / "a.log").symlink_to(tmp_path / "elsewhere")
