@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import anyio.to_thread
 
 from smfs.crypto.box import Box, seal_box
@@ -132,7 +133,17 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Opens the database and starts what runs in the background."""
+        try:
+            await self._start()
+        except BaseException as error:
+            # Whoever does not get in, a cancelled one included, does not get out by `__aexit__`.
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def _start(self) -> None:
         self._identity = await self._database.open(self._wanted)
+        await anyio.lowlevel.checkpoint()  # a cancellation comes before there is more to close
         self._worker = Worker(
             self._database, self._identity, self._options.max_content_bytes, self._now
         )
@@ -141,11 +152,11 @@ class Service:
             now=self._now,
             note=self._worker.note_call,
         )
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        await self._tasks.start(self._notifier.run)
-        self._tasks.start_soon(self._sweep_regularly)
-        return self
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        self._tasks = tasks
+        await tasks.start(self._notifier.run)
+        tasks.start_soon(self._sweep_regularly)
 
     async def __aexit__(
         self,
@@ -155,6 +166,7 @@ class Service:
     ) -> bool | None:
         """Stops; what waits to be told to hooks is dropped."""
         if self._tasks is None:
+            await self._database.aclose()
             return None
         self._tasks.cancel_scope.cancel()
         try:
