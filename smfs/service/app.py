@@ -36,27 +36,33 @@ from smfs.service.events import closure_messages, request_messages
 from smfs.service.hook_rows import Hook
 from smfs.service.hooks import Notifier
 from smfs.service.http import (
+    SMALL_BYTES,
     Disconnected,
     Incoming,
     Message,
     Receive,
     Response,
     Send,
+    TooSlow,
     allowed_methods,
     json_response,
     page,
 )
+from smfs.service.room import Room
 from smfs.service.transaction import Done, Rejected, Worker
 
 _log: Final = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 60.0
+_BODIES_BYTES: Final = 64 * 1024 * 1024
+_DECODED_AT_ONCE: Final = 2
 _PAGES: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MalformedData: (400, "Bad Request"),
+    TooSlow: (408, "Request Timeout"),
     TooLarge: (413, "Payload Too Large"),
     UnsupportedMedia: (415, "Unsupported Media Type"),
 }
-"""The refusals that the original answers by a page (PROTOCOL.md section 2)."""
+"""The refusals that are answered by a page (PROTOCOL.md section 2)."""
 
 _ROUTES: Final = {request.path(): request for request in requests.ROUTES.values()}
 
@@ -119,6 +125,9 @@ class Service:
         self._identity: Identity | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._body_bytes = options.body_bytes or limits.body_limit(options.max_content_bytes)
+        self._room = Room(max(_BODIES_BYTES, self._body_bytes))
+        self._decoding = anyio.CapacityLimiter(_DECODED_AT_ONCE)
+        self._sealing = anyio.CapacityLimiter(1)
 
     @property
     def node_id(self) -> str:
@@ -245,8 +254,13 @@ class Service:
     async def _carry_out(
         self, request_type: type[Request], incoming: Incoming, receive: Receive
     ) -> Response:
-        body = await incoming.body(receive, self._body_bytes)
-        request = requests.parse(request_type, body)
+        size = incoming.body_bytes(self._body_bytes)
+        # Who says little needs not wait for those who say much.
+        async with self._room.taken(size if size > SMALL_BYTES else 0):
+            body = await incoming.body(receive, self._body_bytes, self._decoding)
+            return await self._answer_to(requests.parse(request_type, body), incoming)
+
+    async def _answer_to(self, request: Request, incoming: Incoming) -> Response:
         outcome = await self._worker.carry_out(request)
         if isinstance(outcome, Rejected):
             return json_response({"error": _reason(outcome.error)}, 401)
@@ -265,7 +279,8 @@ class Service:
         if isinstance(answer, ServiceError):
             value: Any = {"error": texts.text_of(answer)}
         elif isinstance(answer, Sealed):
-            value = await anyio.to_thread.run_sync(_seal, answer)
+            # One at a time: a large space takes many times its size while it is encrypted.
+            value = await anyio.to_thread.run_sync(_seal, answer, limiter=self._sealing)
         elif isinstance(answer, Checked):
             value = await self._checked(answer.hook)
         elif isinstance(answer, Box):

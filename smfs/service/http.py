@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
+import anyio
 import anyio.to_thread
 
 from smfs.errors import MalformedData, TooLarge, UnsupportedMedia
@@ -22,7 +24,11 @@ _PAGE: Final = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
     "</head>\n<body>\n<pre>{}</pre>\n</body>\n</html>\n"
 )
-_SMALL_BYTES: Final = 64 * 1024
+SMALL_BYTES: Final = 64 * 1024
+_BODY_S: Final = 30.0
+_FORM_FIELDS: Final = 16
+_MARKS: Final = 64  # requests are flat objects of 8 fields at the most
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _HTML: Final = "text/html; charset=utf-8"
 _JSON: Final = "application/json; charset=utf-8"
 
@@ -75,6 +81,10 @@ class Disconnected(Exception):
     """Who asked is gone before he had said what he asks."""
 
 
+class TooSlow(Exception):
+    """Who asks took too long to say what."""
+
+
 @dataclass(frozen=True)
 class Incoming:
     """What the headers of a request say."""
@@ -101,28 +111,56 @@ class Incoming:
             client[0],
         )
 
-    async def body(self, receive: Receive, limit: int) -> Any:
+    async def body(self, receive: Receive, limit: int, reading: anyio.CapacityLimiter) -> Any:
         """The decoded body: an object or an array.
 
         Args:
             receive: of the ASGI request.
             limit: the most bytes, before and after inflating.
+            reading: how many large ones are decoded at once.
 
         Raises:
             TooLarge, UnsupportedMedia, MalformedData: each is one status (PROTOCOL.md section 2).
             Disconnected: when it never came.
+            TooSlow: when it did not come within 30 s.
         """
-        raw = self._inflate(await self._read(receive, limit), limit)
+        with anyio.move_on_after(_BODY_S) as scope:
+            raw = await self._read(receive, limit)
+        if scope.cancelled_caught:
+            raise TooSlow
+        if len(raw) <= SMALL_BYTES and not self._is_compressed:
+            return self._value(raw, limit)
+        # It takes its time, in which others must be answered.
+        return await anyio.to_thread.run_sync(self._value, raw, limit, limiter=reading)
+
+    def body_bytes(self, limit: int) -> int:
+        """How many bytes the body may take, as far as the headers say."""
+        declared = self.headers.get("content-length", "")
+        if self._is_compressed or not declared.isdecimal():
+            return limit
+        return min(limit, int(declared[:20]))
+
+    @property
+    def _coding(self) -> str:
+        return self.headers.get("content-encoding", "identity").strip().lower()
+
+    @property
+    def _is_compressed(self) -> bool:
+        return self._coding != "identity"
+
+    def _value(self, raw: bytes, limit: int) -> Any:
+        raw = self._inflate(raw, limit)
         kind, charset = self._content_type()
         if not raw or kind not in ("application/json", "application/x-www-form-urlencoded"):
             return {}
         if not charset.startswith("utf-"):
             raise UnsupportedMedia(charset)
         if kind != "application/json":
-            return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+            return _form(raw)
         if charset != "utf-8":
             raw = _recode(raw, charset)
-        value = await _decoded(raw)
+        _refuse_structure(raw)
+        value = canonical.decode(raw)
         if not isinstance(value, dict | list):
             raise MalformedData("neither an object nor an array")
         return value
@@ -145,11 +183,10 @@ class Incoming:
         return b"".join(parts)
 
     def _inflate(self, raw: bytes, limit: int) -> bytes:
-        coding = self.headers.get("content-encoding", "identity").strip().lower()
-        if coding == "identity" or not raw:
+        if not self._is_compressed or not raw:
             return raw
-        if coding not in ("gzip", "deflate"):
-            raise UnsupportedMedia(coding)
+        if self._coding not in ("gzip", "deflate"):
+            raise UnsupportedMedia(self._coding)
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         try:
             inflated = inflater.decompress(raw, limit + 1)
@@ -171,11 +208,22 @@ class Incoming:
         return kind.strip().lower(), charset
 
 
-async def _decoded(raw: bytes) -> Any:
-    if len(raw) <= _SMALL_BYTES:
-        return canonical.decode(raw)
-    # A million keys take their time, in which others must be answered.
-    return await anyio.to_thread.run_sync(canonical.decode, raw)
+def _form(raw: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FORM_FIELDS
+        )
+    except ValueError:
+        raise MalformedData("a form of too many fields") from None
+    return dict(pairs)
+
+
+def _refuse_structure(raw: bytes) -> None:
+    """Refuses a large body of many values before a hundred times its size is built of it."""
+    if len(raw) > SMALL_BYTES:
+        rest = _STRING.sub(b"", raw)
+        if sum(map(rest.count, (b"{", b"[", b","))) > _MARKS:
+            raise MalformedData("far more values than a request has")
 
 
 def _recode(raw: bytes, charset: str) -> bytes:
