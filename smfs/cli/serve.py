@@ -10,6 +10,7 @@ import click
 from smfs.cli.commands import command
 from smfs.cli.options import current_settings
 from smfs.errors import ConfigError
+from smfs.protocol.limits import DEFAULT_CONTENT_BYTES, LARGEST_CONTENT_BYTES
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _GRACE: Final = 10  # seconds for the requests that are under way when a signal comes
 # Longer than clients keep an idle connection (httpx: 5 s), so that no request meets a closing one.
 _KEEP_ALIVE: Final = 60  # seconds
-_BACKLOG: Final = 2048
 
 
 def _address(argument: str) -> tuple[str, int]:
@@ -63,7 +63,7 @@ def _address(argument: str) -> tuple[str, int]:
 @click.option(
     "--max-content",
     metavar="BYTES",
-    type=click.IntRange(min=1, max=256 * 1024 * 1024),
+    type=click.IntRange(min=1, max=LARGEST_CONTENT_BYTES),
     help="The largest content of a secret; 1 MiB if nothing is given.",
 )
 def serve_command(
@@ -81,7 +81,6 @@ def serve_command(
     import asyncio
 
     from smfs.cli.logs import log_to
-    from smfs.protocol.limits import DEFAULT_CONTENT_BYTES
     from smfs.service import ServiceOptions, create_service
 
     log_to(None)
@@ -97,6 +96,8 @@ def serve_command(
 def _listening(host: str, port: int) -> socket.socket:
     import socket
 
+    from smfs.cli.connections import ACCEPTED_AT_ONCE
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named asyncio sets TCP_NODELAY; without, every answer waits for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -105,7 +106,7 @@ def _listening(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)
+        listener.listen(ACCEPTED_AT_ONCE)
     except OSError as error:
         listener.close()
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
@@ -132,11 +133,15 @@ async def _serve(service: Service, listener: socket.socket) -> None:
 def _server(service: Service) -> uvicorn.Server:
     import uvicorn
 
+    from smfs.cli.connections import ACCEPTED_AT_ONCE, BoundedProtocol, most_connections
+
+    BoundedProtocol.most = most_connections()
     return uvicorn.Server(
         uvicorn.Config(
             service,
             loop="asyncio",
-            http="httptools",
+            http=BoundedProtocol,
+            backlog=ACCEPTED_AT_ONCE,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import sqlite3
 import stat
 import urllib.request
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smfs.cli.serve import _listening
+from smfs.cli import connections
+from smfs.cli.serve import _listening, _server
+from smfs.service import create_service
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
     from tests.cli.conftest import Program
 
 PATIENCE = 60.0
@@ -129,3 +135,84 @@ def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
         return option
 
     assert asyncio.run(accepted_option()) != 0
+
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+REQUEST = b"GET /.well-known/smfs HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def serve_to(database: Path, clients: Callable[[Callable[[], Awaitable[Client]]], Any]) -> None:
+    """Runs clients against the server of `smfs serve`; they are given a way to connect."""
+
+    async def run() -> None:
+        async with create_service(database) as service:
+            server = _server(service)
+            listener = _listening("127.0.0.1", 0)
+            running = asyncio.create_task(server.serve([listener]))
+            address = listener.getsockname()
+            opened: list[Client] = []
+
+            async def connect() -> Client:
+                opened.append(await asyncio.open_connection(*address))
+                return opened[-1]
+
+            await asyncio.wait_for(clients(connect), PATIENCE)
+            for _, writer in opened:
+                writer.close()
+            server.should_exit = True
+            await running
+
+    asyncio.run(run())
+
+
+async def _is_closed(client: Client) -> bool:
+    with suppress(ConnectionResetError):
+        return await client[0].read() == b""
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", REQUEST + b"GET /"])
+def test_who_asks_for_nothing_loses_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Whether nothing came, or half of a first or second header."""
+    assert connections._SILENT_S <= 15
+    monkeypatch.setattr(connections, "_SILENT_S", 0.2)
+
+    async def clients(connect: Callable[[], Awaitable[Client]]) -> None:
+        reader, writer = await connect()
+        writer.write(sent)
+        with suppress(ConnectionResetError):
+            answer = await reader.read()
+            assert answer.count(b"HTTP/1.1 200") == sent.count(REQUEST)
+
+    serve_to(tmp_path / "service.db", clients)
+
+
+def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is closed at once; when another ends, there is a place again."""
+    monkeypatch.setattr(connections, "most_connections", lambda: 2)
+
+    async def answer(client: Client) -> bytes:
+        client[1].write(REQUEST)
+        return await client[0].readline()
+
+    async def clients(connect: Callable[[], Awaitable[Client]]) -> None:
+        first, second = await connect(), await connect()
+        assert await answer(first) == await answer(second) == b"HTTP/1.1 200 OK\r\n"
+        assert await _is_closed(await connect())
+        first[1].write(b"nonsense\r\n\r\n")
+        await _is_closed(first)
+        assert await answer(await connect()) == b"HTTP/1.1 200 OK\r\n"
+
+    serve_to(tmp_path / "service.db", clients)
+
+
+def test_there_are_descriptors_for_every_connection() -> None:
+    """All that the system grants are taken, and some are kept back."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = connections.most_connections()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == hard == before[1]
+    assert hard // 2 <= most < hard or most == connections._MOST
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
