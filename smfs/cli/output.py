@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from smfs.errors import InvalidInput
+from smfs.errors import InvalidInput, TooLarge
 
 
 def plain(text: str) -> str:
@@ -39,11 +39,18 @@ def write_content(content: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def read_content() -> bytes:
-    """The bytes of a secret: all of standard input, or typed twice where that is a terminal."""
+def read_content(limit: int) -> bytes:
+    """The bytes of a secret: all of standard input, or typed twice where that is a terminal.
+
+    Raises:
+        TooLarge: when there are more than `limit`; the rest stays unread.
+    """
     if sys.stdin is None:
         raise InvalidInput("standard input is closed")
     if not sys.stdin.isatty():
-        return sys.stdin.buffer.read()
+        content = sys.stdin.buffer.read(limit + 1)
+        if len(content) > limit:
+            raise TooLarge(f"standard input holds more than the {limit} bytes that a secret can")
+        return content
     typed: str = click.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True)
     return typed.encode("utf-8", "surrogateescape")

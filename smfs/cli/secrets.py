@@ -14,8 +14,8 @@ from smfs.cli.options import (
     connection_options,
     current_settings,
 )
-from smfs.cli.output import check_output, read_content, write_content
-from smfs.cli.session import run_with_view
+from smfs.cli.output import check_output, write_content
+from smfs.cli.session import content_to_store, run_with_view
 
 if TYPE_CHECKING:
     from smfs.client.versions import Reading
@@ -81,12 +81,13 @@ def set_command(secret_id: str) -> None:
     A secret is never an argument: others could read it there, and shells keep it. Note that
     `echo` adds a line end, which is stored with the rest.
     """
-    content = read_content()
+    settings = current_settings()
+    content = content_to_store(settings)
 
     async def write(view: View) -> None:
         await view.write_own(secret_id, content)
 
-    run_with_view(current_settings(), write)
+    run_with_view(settings, write)
 
 
 @command(

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from smfs.cli.logs import log_to
+from smfs.cli.output import read_content
 
 if TYPE_CHECKING:
     from smfs.client.view import View
@@ -18,6 +19,21 @@ _Result = TypeVar("_Result")
 # The embedded service has no address; the client wants one all the same. The name is one that can
 # never be looked up (RFC 6761).
 _EMBEDDED_URL: Final = "http://embedded.invalid"
+
+
+def content_to_store(settings: Settings) -> bytes:
+    """The content that comes on standard input; the profile is looked for before it is read.
+
+    Raises:
+        ConfigError: when the profile cannot be used.
+        TooLarge: when it is more than any service takes that the settings can name.
+    """
+    from smfs.crypto.keyfile import load_key
+    from smfs.protocol.limits import DEFAULT_CONTENT_BYTES, LARGEST_CONTENT_BYTES
+
+    load_key(settings.key_file)
+    is_embedded = settings.service is None
+    return read_content(DEFAULT_CONTENT_BYTES if is_embedded else LARGEST_CONTENT_BYTES)
 
 
 def run_with_view(settings: Settings, work: Callable[[View], Awaitable[_Result]]) -> _Result:

@@ -8,8 +8,7 @@ import click
 
 from smfs.cli.commands import command
 from smfs.cli.options import as_node_id, as_secret_id, connection_options, current_settings
-from smfs.cli.output import read_content
-from smfs.cli.session import run_with_view
+from smfs.cli.session import content_to_store, run_with_view
 
 if TYPE_CHECKING:
     from smfs.client.view import View
@@ -32,12 +31,13 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
     It is what comes on standard input, byte for byte; on a terminal it is asked for.
         NODE must have accepted you before. Sharing under an ID again replaces what was there.
     """
-    content = read_content()
+    settings = current_settings()
+    content = content_to_store(settings)
 
     async def share(view: View) -> None:
         await view.share(node, secret_id, content, one_time=once)
 
-    run_with_view(current_settings(), share)
+    run_with_view(settings, share)
 
 
 @command(

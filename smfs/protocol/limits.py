@@ -16,6 +16,9 @@ ORIGINAL_BINARY_BYTES: Final = 36_000
 DEFAULT_CONTENT_BYTES: Final = 1024 * 1024
 """What our service takes by default."""
 
+LARGEST_CONTENT_BYTES: Final = 256 * 1024 * 1024
+"""The most that our service can be told to take."""
+
 _BODY_OVERHEAD_BYTES: Final = 64 * 1024  # ids, keys, salt, envelope fields: generously
 
 

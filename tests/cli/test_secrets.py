@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,6 +110,41 @@ def test_too_large_is_1(user: Program) -> None:
     assert outcome.code == 1
     assert len(outcome.err.splitlines()) == 1
     assert user.must("get", "a") == "old"
+
+
+@pytest.mark.parametrize("arguments", [("set", "a"), ("share", "b0" * 32, "a")])
+def test_no_more_is_read_than_a_secret_can_hold(user: Program, arguments: tuple[str, ...]) -> None:
+    """Standard input may have no end."""
+    with Path("/dev/zero").open("rb") as endless:
+        finished = subprocess.run(
+            [user.path, *arguments],
+            stdin=endless,
+            capture_output=True,
+            env=user.environment,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        b"smfs: standard input holds more than the 1048576 bytes that a secret can\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("set", "a"), ("share", "b0" * 32, "a")])
+def test_the_profile_is_looked_for_before_anything_is_read(
+    program: Program, arguments: tuple[str, ...]
+) -> None:
+    """Nobody types a secret to hear that there is no identity."""
+    with subprocess.Popen(
+        [program.path, *arguments],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program.environment,
+    ) as process:
+        assert process.wait(PATIENCE) == 2
+        assert process.stderr is not None
+        assert b"run `smfs init`" in process.stderr.read()
 
 
 def test_a_service_that_is_away_is_5(user: Program) -> None:
