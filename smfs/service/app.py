@@ -206,8 +206,7 @@ class Service:
 
     async def sweep(self) -> None:
         """Removes what is past its closure date, and the signatures that need no remembering."""
-        for hook, message in closure_messages(await self._worker.sweep()):
-            self._notifier.tell(hook, message)
+        self._notifier.tell(closure_messages(await self._worker.sweep()))
 
     async def _sweep_regularly(self) -> None:
         while True:
@@ -266,8 +265,7 @@ class Service:
             return json_response({"error": _reason(outcome.error)}, 401)
         value, text = await self._value(outcome)
         response_told = True if value == {"ok": True} else value
-        for hook, message in request_messages(incoming, request, outcome, response_told):
-            self._notifier.tell(hook, message)
+        self._notifier.tell(request_messages(incoming, request, outcome, response_told))
         headers = {}
         if outcome.revision is not None:
             headers[discovery.REVISION_HEADER] = str(outcome.revision)

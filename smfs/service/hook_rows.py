@@ -66,6 +66,11 @@ class HookRows:
         ).fetchall()
         return [_hook(row) for row in rows]
 
+    def count(self, node_id: str) -> int:
+        """How many hooks a node has."""
+        row = self._run("SELECT count(*) FROM hooks WHERE node_id = ?", (node_key(node_id),))
+        return int(row.fetchone()[0])
+
     def find(self, node_id: str, hook_id: str) -> Hook | None:
         """One hook of a node."""
         row = self._run(

@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -34,6 +34,8 @@ _ANSWER_BYTES: Final = 64 * 1024
 _SAME_AGAIN: Final = (307, 308)
 _REDIRECTING: Final = (301, 302, 303, *_SAME_AGAIN)
 _FETCH_FAILED: Final = "Network Error: fetch failed"
+
+_encode: Final = canonical.encode
 
 Note = Callable[[Hook, int, str | None], Awaitable[None]]
 """Stores how a call went: the hook, when it began (ms since 1970), the error's text."""
@@ -102,6 +104,7 @@ class Notifier:
         self._send, self._receive = anyio.create_memory_object_stream[tuple[Hook, bytes]](_WAITING)
         self._waiting_bytes = 0
         self._opening = anyio.Lock()
+        self._checking = anyio.CapacityLimiter(_AT_ONCE)
         self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -116,11 +119,22 @@ class Notifier:
                 with anyio.CancelScope(shield=True):
                     await self._transport.aclose()
 
-    def tell(self, hook: Hook, message: dict[str, Any]) -> None:
-        """Has a hook called; when too much waits already, it is dropped."""
-        body = canonical.encode(message).encode()
-        if not self._enqueue(hook, body):
-            _log.warning("a notification was dropped: too many are waiting")
+    def tell(self, messages: Iterable[tuple[Hook, dict[str, Any]]]) -> None:
+        """Has hooks called, of one request; when too much waits already, they are dropped."""
+        made: dict[tuple[str, ...], bytes] = {}  # by what the messages of a request differ in
+        for hook, message in messages:
+            if self._is_full():
+                _log.warning("notifications were dropped: too many are waiting")
+                return
+            key = (message["type"], message["event"], message["meta"]["source"])
+            if key not in made:
+                made[key] = _encode(message).encode()
+            if not self._enqueue(hook, made[key]):
+                _log.warning("a notification was dropped: too many are waiting")
+
+    def _is_full(self) -> bool:
+        waiting = self._send.statistics().current_buffer_used
+        return waiting >= _WAITING or self._waiting_bytes >= _WAITING_BYTES
 
     def _enqueue(self, hook: Hook, body: bytes) -> bool:
         if self._waiting_bytes + len(body) > _WAITING_BYTES:
@@ -134,7 +148,11 @@ class Notifier:
 
     async def check(self, hook: Hook) -> tuple[int, str | None]:
         """Calls a new hook; returns when that began (ms since 1970) and what went wrong."""
-        return await self._call(hook, b'{"check":true}', "Notification Check", _CHECK_S)
+        began, what = self._now(), "Notification Check"
+        with anyio.move_on_after(_CHECK_S):
+            async with self._checking:
+                return await self._call(hook, b'{"check":true}', what, _CHECK_S)
+        return began, _failure(what, hook, _FETCH_FAILED)
 
     async def _work(self) -> None:
         async for hook, body in self._receive:
@@ -161,7 +179,7 @@ class Notifier:
                 return began, None
         if scope.cancelled_caught:
             reason = _FETCH_FAILED
-        return began, f"{what} on {hook.url} - caught Error: {reason}"
+        return began, _failure(what, hook, reason)
 
     async def _post(self, url: str, body: bytes) -> None:
         call = _Call("POST", url, body)
@@ -220,6 +238,10 @@ class Notifier:
             for *_, place in await anyio.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
         ]
         return [str(each) for each in found if self._allow_private or is_public(each)]
+
+
+def _failure(what: str, hook: Hook, reason: str) -> str:
+    return f"{what} on {hook.url} - caught Error: {reason}"
 
 
 def _new_transport() -> httpx.AsyncHTTPTransport:

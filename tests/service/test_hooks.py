@@ -10,9 +10,10 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from smfs.protocol import requests
+from smfs.protocol import canonical, requests
 from smfs.service import ServiceOptions, hooks
 from smfs.service.addresses import is_public
+from smfs.service.domain import hooks as domain_hooks
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +149,7 @@ async def test_an_absurd_redirect_is_a_failed_call(
     [
         *("", "nonsense", "http://", "http://[::1", "ftp://127.0.0.1/", "file:///etc/passwd"),
         *("http:x", "http://127.0.0.1:99999/", "http://\x00/", "https://\ud800.test/"),
-        "http://" + "a" * 70_000,
+        "http://" + "a" * 2000,
     ],
 )
 async def test_an_absurd_url_is_a_failed_call(alice: Any, url: str) -> None:
@@ -157,6 +158,56 @@ async def test_an_absurd_url_is_a_failed_call(alice: Any, url: str) -> None:
     assert "Notification Check on" in added["lastNotification"]["error"]
     await alice.set("x", "y")
     assert await alice.get("x") == "y"
+
+
+async def test_a_url_is_no_storage(alice: Any) -> None:
+    """Beyond the longest that is of any use, none is kept."""
+    for length, error in ((2048, None), (2049, "The quota is used up!")):
+        url = "http://".ljust(length, "\u2603")
+        answer = await alice.ask(
+            requests.AddNotificationHook, type="log", target_id="this", notify_url=url
+        )
+        assert answer.error == error
+
+
+async def test_hooks_are_bounded(
+    alice: Any, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one thing and in one space: each costs the service a call for every request."""
+    monkeypatch.setattr(domain_hooks, "_PER_SPACE", 18)
+
+    async def error(target: str) -> Any:
+        url = f"{listener.url}/x"
+        answer = await alice.ask(
+            requests.AddNotificationHook, type="nothing", target_id=target, notify_url=url
+        )
+        return answer.error
+
+    await alice.set("x", "y")
+    assert [await error("this") for _ in range(17)] == [None] * 16 + ["The quota is used up!"]
+    full = [None, None, "The quota is used up!"]
+    assert [await error("secrets.x") for _ in range(3)] == full
+
+
+async def test_a_message_is_made_once_and_not_at_all_when_the_queue_is_full(
+    alice: Any, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many hooks do not multiply the work for a large request."""
+    monkeypatch.setattr(hooks, "_CHECK_S", 0.01)
+    for _ in range(8):
+        await add(alice, silent)
+    made: list[object] = []
+
+    def encode(value: Any) -> str:
+        made.extend(["meta"] * ("meta" in value))
+        return canonical.encode(value)
+
+    monkeypatch.setattr(hooks, "_encode", encode)
+    await alice.set("x", "y")
+    assert len(made) == 1
+    monkeypatch.setattr(hooks, "_WAITING_BYTES", 0)
+    await alice.set("x", "y")
+    assert len(made) == 1
 
 
 async def test_the_check_of_a_new_hook_ends_in_time(
@@ -258,7 +309,10 @@ class TestPrivateTargets:
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
         *("0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1"),
         *("::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1", "::127.0.0.1"),
-        *("64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"),
+        *("64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "64:ff9b::808:808"),
+        *("192.0.0.8", "192.0.0.170", "192.88.99.1", "198.18.0.1", "203.0.113.9", "240.0.0.1"),
+        *("2001:db8::1", "2002:808:808::1", "3fff::1", "64:ff9b:1::1", "100::1", "5f00::1"),
+        *("2600:1::5efe:7f00:1", "2600:1::200:5efe:a00:1", "::ffff:8.8.8.8", "4000::1"),
     ],
 )
 def test_what_is_private(address: str) -> None:
@@ -266,7 +320,9 @@ def test_what_is_private(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1111", "192.0.1.1", "2001:4860:4860::8888", "3ffe::1"]
+)
 def test_what_is_public(address: str) -> None:
     """Everybody else is public."""
     assert is_public(ip_address(address))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from smfs.crypto.identity import is_node_id
-from smfs.errors import HookNotFound, InvalidHookTarget, NotAccepted
+from smfs.errors import HookNotFound, InvalidHookTarget, NotAccepted, QuotaExceeded
 from smfs.protocol import requests
 from smfs.service.domain.operation import Checked, Operation
 from smfs.service.hook_rows import Hook, Target, new_hook_id
 from smfs.service.keys import OWN
 
+_PER_TARGET: Final = 16
+_PER_SPACE: Final = 256
+_URL_CHARACTERS: Final = 2048
+
 
 def add_notification_hook(op: Operation, request: requests.AddNotificationHook) -> Checked:
-    """Stores a hook; its URL is called for a check before the answer is given."""
+    """Stores a hook; its URL is called for a check before the answer is given.
+
+    Raises:
+        QuotaExceeded: for an endless URL, and for more hooks than can be called at every request.
+    """
     node_id = request.public_key
     op.space(node_id)
     target = _target(op, node_id, request.target_id, meet_sub_space=True)
+    if (
+        len(request.notify_url) > _URL_CHARACTERS
+        or op.rows.hooks.count(node_id) >= _PER_SPACE
+        or len(op.rows.hooks.on(node_id, target)) >= _PER_TARGET
+    ):
+        raise QuotaExceeded
     hook = Hook(node_id, new_hook_id(), target, request.type, request.notify_url)
     op.rows.hooks.add(hook, op.changed(node_id))
     return Checked(hook)
