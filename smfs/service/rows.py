@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -166,7 +167,7 @@ class Rows:
             "SELECT from_id, secret_id, point, content, one_time, hooked FROM secrets"
             " WHERE node_id = ? ORDER BY place",
             (node_key(node_id),),
-        ).fetchall()
+        )
         subs = self._run(
             "SELECT from_id, closure_date, hooked FROM sub_spaces"
             " WHERE node_id = ? AND (closure_date IS NULL OR closure_date > ?) ORDER BY place",
@@ -202,7 +203,7 @@ class Rows:
             "SELECT from_id, secret_id, point, content, one_time, hooked FROM secrets"
             " WHERE node_id = ? AND from_id = ? ORDER BY place",
             (node_key(node_id), node_key(from_id)),
-        ).fetchall()
+        )
         return SubSpace(
             row[0],
             _by_sender(listed, hooks).get(node_key(from_id), {}),
@@ -234,7 +235,7 @@ class Rows:
 
 
 def _by_sender(
-    listed: list[tuple[bytes, bytes, bytes, bytes, int, int]], hooks: dict[Target, list[str]]
+    listed: Iterable[tuple[bytes, bytes, bytes, bytes, int, int]], hooks: dict[Target, list[str]]
 ) -> dict[bytes, dict[str, StoredSecret]]:
     found: dict[bytes, dict[str, StoredSecret]] = {}
     for sender, key, point, content, one_time, hooked in listed:
