@@ -13,8 +13,10 @@ from smfs.client.addresses import is_loopback, normalise_url
 from smfs.client.answers import Answer, read_answer
 from smfs.client.clock import Now, RequestClock, http_date
 from smfs.client.embedded import EmbeddedTransport
+from smfs.client.incoming import LISTING_BYTES, answer_limit, read_whole
 from smfs.client.retries import SIGNINGS, Attempts, Delivery, retry_after
 from smfs.client.shared import SharedTurn
+from smfs.client.workers import off_loop
 from smfs.errors import (
     DeadlineExceeded,
     MalformedData,
@@ -30,7 +32,12 @@ from smfs.protocol.discovery import Discovery
 
 T = TypeVar("T")
 
-_HEADERS: Final = {"content-type": "application/json", "user-agent": "smfs"}
+_HEADERS: Final = {
+    "content-type": "application/json",
+    "user-agent": "smfs",
+    "accept-encoding": "identity",  # a small answer must not become a large one here
+}
+_DISCOVERY_BYTES: Final = 64 * 1024
 _BUSY: Final = (429, 503)
 _SILENCE_S: Final = 1.0  # for so long after a deadline nobody else waits for one
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -127,7 +134,12 @@ class Connection:
         return self.discovered
 
     async def post(
-        self, compose: Compose, delivery: Delivery | None = None, *, secret_id: str = ""
+        self,
+        compose: Compose,
+        delivery: Delivery | None = None,
+        *,
+        secret_id: str = "",
+        is_listing: bool = False,
     ) -> Answer:
         """Makes a request, again where that helps, within the deadline.
 
@@ -135,6 +147,7 @@ class Connection:
             compose: makes the path and the body of each attempt.
             delivery: told whether an attempt's outcome stayed unknown.
             secret_id: as `texts.error_of` wants it.
+            is_listing: whether the answer may be larger than one secret.
 
         Raises:
             ServiceError: what the service refused it for.
@@ -145,9 +158,12 @@ class Connection:
 
         async def attempt() -> Answer:
             path, body = compose()
-            response = await self._exchange("POST", path, body, attempts)
+            limit = LISTING_BYTES if is_listing else self._answer_bytes()
+            response = await self._exchange("POST", path, body, attempts, limit)
             try:
-                return read_answer(response, secret_id)
+                return await off_loop(
+                    len(response.content), lambda: read_answer(response, secret_id)
+                )
             except ServiceUnavailable:
                 attempts.delivery.lost = True
                 raise
@@ -217,9 +233,9 @@ class Connection:
         return told is not None and self.clock.learn(told)
 
     async def _exchange(
-        self, method: str, path: str, body: bytes | None, attempts: Attempts
+        self, method: str, path: str, body: bytes | None, attempts: Attempts, limit: int
     ) -> httpx.Response:
-        response = await self._send(method, path, body, attempts.delivery)
+        response = await self._send(method, path, body, attempts.delivery, limit)
         status, headers = response.status_code, response.headers
         attempts.service_now = http_date(headers.get("date"))
         if status in _BUSY:
@@ -231,16 +247,17 @@ class Connection:
         return response
 
     async def _send(
-        self, method: str, path: str, body: bytes | None, delivery: Delivery
+        self, method: str, path: str, body: bytes | None, delivery: Delivery, limit: int
     ) -> httpx.Response:
         self.health.requests += 1
         # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
         was_lost, delivery.lost = delivery.lost, True  # until the answer is here
         try:
-            response = await self._client().request(
+            async with self._client().stream(
                 method, self.url + path, content=body, headers=_HEADERS, timeout=timeout
-            )
+            ) as incoming:
+                response = await read_whole(incoming, limit)
         except _NEVER_SENT as error:
             delivery.lost = was_lost
             raise self._unreachable(error) from None
@@ -251,6 +268,12 @@ class Connection:
         delivery.lost = was_lost
         self.health.connection = "connected"
         return response
+
+    def _answer_bytes(self) -> int:
+        found = self.discovered
+        if not self.is_known:
+            return LISTING_BYTES
+        return answer_limit(found.content_bytes if found else 0)
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -265,7 +288,9 @@ class Connection:
         attempts = Attempts(delivery)
 
         async def attempt() -> Discovery | None:
-            return _described(await self._exchange("GET", discovery.PATH, None, attempts))
+            return _described(
+                await self._exchange("GET", discovery.PATH, None, attempts, _DISCOVERY_BYTES)
+            )
 
         return await self._in_time(attempt, attempts)
 

@@ -15,9 +15,10 @@ from smfs.client.locks import KeyedLocks
 from smfs.client.retries import Delivery
 from smfs.client.session import Session
 from smfs.client.shared import again
-from smfs.client.spaces import box_of, off_loop, read_space, read_sub_space
+from smfs.client.spaces import box_of, read_space, read_sub_space
 from smfs.client.trust import History
 from smfs.client.versions import RequireSignatures
+from smfs.client.workers import off_loop
 from smfs.crypto.box import Box, open_box
 from smfs.crypto.envelope import Address, Opened, open_envelope, seal_envelope
 from smfs.crypto.identity import Identity

@@ -24,7 +24,9 @@ from smfs.protocol.requests import (
     AUTH_CODE_OPEN_SPACE,
     DeleteSecretSpace,
     GetNodeId,
+    GetNotificationHooks,
     GetSecretSpace,
+    GetSubSpace,
     OpenSecretSpace,
     Request,
     SignedRequest,
@@ -36,6 +38,7 @@ _NO_NEWCOMERS: Final = (
     "the service keeps no secret space for you and opens none without an auth code of its own"
 )
 _NO_SUCH_CODE: Final = "the auth code is unknown to the service, used up, or for something else"
+_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks)
 _NEED_NO_SPACE: Final = (OpenSecretSpace, DeleteSecretSpace)
 
 
@@ -199,7 +202,12 @@ class Session:
                 self._nonces.jump()
             return _wire(self._sign(connection, request_type, fields))
 
-        return await connection.post(compose, delivery, secret_id=fields.get("secret_id", ""))
+        return await connection.post(
+            compose,
+            delivery,
+            secret_id=fields.get("secret_id", ""),
+            is_listing=request_type in _LISTINGS,
+        )
 
     def _sign(
         self, connection: Connection, request_type: type[SignedRequest], fields: dict[str, Any]

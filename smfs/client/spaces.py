@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import anyio.to_thread
-
+from smfs.client.workers import off_loop
 from smfs.crypto.box import Box, box_from_json, open_box
 from smfs.crypto.identity import Identity
 from smfs.errors import MalformedData, ServiceUnavailable, TamperedSecret
@@ -14,15 +13,6 @@ from smfs.protocol import canonical
 from smfs.protocol.spaces import Space, SubSpace, parse_space, parse_sub_space
 
 T = TypeVar("T")
-
-_INLINE_HEX: Final = 64 * 1024  # below, opening takes less time than a change of threads
-
-
-async def off_loop(size: int, work: Callable[[], T]) -> T:
-    """What `work` returns, done in a worker thread when `size` (hex digits) is large."""
-    if size < _INLINE_HEX:
-        return work()
-    return await anyio.to_thread.run_sync(work)
 
 
 async def read_space(identity: Identity, value: Any) -> Space:
