@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -45,6 +45,21 @@ class _CallFailed(Exception):
     """A call failed; its text is what `lastNotification.error` says."""
 
 
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece; no generator, which a cancelled call would leave unfinished."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 @dataclass(frozen=True)
 class _Call:
     method: str
@@ -71,8 +86,9 @@ class _Call:
                 "Host": url.netloc.decode("ascii"),
                 "Content-Type": "application/json",
                 "Accept-Encoding": "identity",
+                "Content-Length": str(len(self.body)),
             },
-            content=self.body,
+            stream=_Body(self.body),
             extensions={
                 "sni_hostname": url.raw_host.decode("ascii"),
                 "timeout": httpx.Timeout(_CALL_S).as_dict(),
