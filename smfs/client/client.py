@@ -19,6 +19,7 @@ from smfs.client.arguments import (
 )
 from smfs.client.clock import Now, system_now
 from smfs.client.connection import Connection
+from smfs.client.deadlines import operation
 from smfs.client.envelopes import Envelopes
 from smfs.client.hooks import NotificationHook, add_hook, delete_hook, hooks_of
 from smfs.client.locks import KeyedLocks
@@ -38,7 +39,7 @@ from smfs.protocol.signing import NodeAnswer
 from smfs.protocol.spaces import Space, SubSpace
 
 DEADLINE_S = 10.0
-"""Seconds that one request may take, with all its attempts, unless said otherwise."""
+"""Seconds that one operation may take, with all its requests, unless said otherwise."""
 
 
 def create_client(  # noqa: PLR0913 - the original's options, and ours by keyword
@@ -67,7 +68,7 @@ def create_client(  # noqa: PLR0913 - the original's options, and ours by keywor
             for no end.
         auth_code: 64 hex digits that let this client open a space.
         transport: what carries the requests instead of a socket, as `embedded_transport` makes it.
-        deadline: seconds that one request may take, with all its attempts.
+        deadline: seconds that one call of a method may take, with all its requests.
         require_signatures: where unsigned content is refused.
         now: the clock, ms since 1970.
 
@@ -175,14 +176,17 @@ class Client:
         """To await: true once the space is open; raises what the opening failed with."""
         return Repeatable(self._ready)
 
+    @operation
     async def _ready(self) -> bool:
         await self._session.ready()
         return True
 
+    @operation
     async def discover(self) -> Discovery | None:
         """What the service says of its limits and features; None for an original."""
         return await self._session.connection.discover()
 
+    @operation
     async def update_server_url(self, server_url: str, auth_code: Hex | None = None) -> None:
         """Moves to another service and opens the space there; nothing is copied.
 
@@ -200,6 +204,7 @@ class Client:
         if old.transport is None:
             await old.aclose()
 
+    @operation
     async def get_server_id(self, auth_code: Hex = AUTH_CODE_NODE_ID) -> str:
         """The node id of the service, after checking its signature and time.
 
@@ -213,6 +218,7 @@ class Client:
             raise SignatureMismatch("the service's answer is not signed by its id, or not now")
         return found.server_node_id
 
+    @operation
     async def generate_auth_code_for(self, action: str) -> None:
         """Has the service make an auth code that is good once.
 
@@ -226,16 +232,19 @@ class Client:
 
     # --- the space ----------------------------------------------------------------------------
 
+    @operation
     async def get_secret_space(self) -> Space:
         """The whole space, its secrets still sealed."""
         return await self.envelopes.space()
 
+    @operation
     async def erase_from_server(self) -> None:
         """Deletes the space with all that is in it."""
         await self._session.erase()
 
     # --- own secrets --------------------------------------------------------------------------
 
+    @operation
     async def get_secret(self, secret_id: str) -> str | bytes:
         """An own secret: text as `str`, content that is no text as `bytes`.
 
@@ -246,6 +255,7 @@ class Client:
         stored = await self.envelopes.own(secret_id_of(secret_id))
         return text_or_bytes(stored.content())
 
+    @operation
     async def set_secret(self, secret_id: str, secret: str | bytes) -> None:
         """Sets an own secret; when this returns, the service has taken it.
 
@@ -255,12 +265,14 @@ class Client:
         """
         await self.envelopes.write_own(secret_id_of(secret_id), content_of(secret))
 
+    @operation
     async def delete_secret(self, secret_id: str) -> None:
         """Deletes an own secret; SecretNotFound when there is none."""
         await self.envelopes.delete_own(secret_id_of(secret_id))
 
     # --- sharing ------------------------------------------------------------------------------
 
+    @operation
     async def accept_secrets_from(
         self, from_id: NodeRef, closure_date: float | None = None
     ) -> None:
@@ -278,14 +290,17 @@ class Client:
             closure_date=closure_date_of(closure_date),
         )
 
+    @operation
     async def stop_accepting_secrets_from(self, from_id: NodeRef) -> None:
         """Accepts a node no more, and loses what it shared; NotAccepted when it was not."""
         await self.envelopes.stop_accepting(node_id_of(from_id))
 
+    @operation
     async def get_sub_space(self, from_id: NodeRef) -> SubSpace:
         """All that a node shared, still sealed; NotAccepted when it is not accepted."""
         return await self.envelopes.sub_space(node_id_of(from_id))
 
+    @operation
     async def share_secret_to(
         self, share_to_id: NodeRef, secret_id: str, secret: str | bytes, *, one_time: bool = False
     ) -> None:
@@ -308,6 +323,7 @@ class Client:
             one_time=one_time,
         )
 
+    @operation
     async def get_secret_from(self, from_id: NodeRef, secret_id: str) -> str | bytes:
         """A secret that a node shared; a one-time secret is gone afterwards.
 
@@ -318,6 +334,7 @@ class Client:
         stored = await self.envelopes.shared_by(node_id_of(from_id), secret_id_of(secret_id))
         return text_or_bytes(stored.content())
 
+    @operation
     async def delete_shared_secret(
         self, shared_to_id: NodeRef, secret_id: str, *, force: bool = False
     ) -> None:
@@ -340,6 +357,7 @@ class Client:
 
     # --- notification hooks -------------------------------------------------------------------
 
+    @operation
     async def add_notification_hook(
         self, kind: str, target_id: str, notify_url: str
     ) -> NotificationHook:
@@ -354,10 +372,12 @@ class Client:
             self._session, secret_id_of(kind), secret_id_of(target_id), secret_id_of(notify_url)
         )
 
+    @operation
     async def get_notification_hooks(self, target_id: str) -> list[NotificationHook]:
         """The hooks of a target, in the order in which they were added."""
         return await hooks_of(self._session, secret_id_of(target_id))
 
+    @operation
     async def delete_notification_hook(self, hook_id: str) -> None:
         """Removes a hook; HookNotFound when there is none."""
         if fields.is_hex(32)(hook_id) is not None:

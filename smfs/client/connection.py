@@ -12,6 +12,7 @@ import httpx
 from smfs.client.addresses import is_loopback, normalise_url
 from smfs.client.answers import Answer, read_answer
 from smfs.client.clock import Now, RequestClock, http_date
+from smfs.client.deadlines import end_of_operation
 from smfs.client.embedded import EmbeddedTransport
 from smfs.client.incoming import LISTING_BYTES, answer_limit, read_whole
 from smfs.client.retries import SIGNINGS, Attempts, Delivery, retry_after
@@ -78,7 +79,7 @@ class Connection:
     Args:
         server_url: where it is, as `normalise_url` takes it.
         transport: what carries the requests instead of a socket.
-        deadline: seconds that one request may take, with all its attempts.
+        deadline: seconds that one operation may take, with all its requests and their attempts.
         now: the clock of this machine, ms since 1970.
 
     Attributes:
@@ -141,7 +142,7 @@ class Connection:
         secret_id: str = "",
         is_listing: bool = False,
     ) -> Answer:
-        """Makes a request, again where that helps, within the deadline.
+        """Makes a request, again where that helps, within the deadline of the operation.
 
         Args:
             compose: makes the path and the body of each attempt.
@@ -171,18 +172,27 @@ class Connection:
         return await self._in_time(attempt, attempts)
 
     async def _in_time(self, attempt: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-        delivery = attempts.delivery
-        if delivery.ends_at is None:
-            delivery.ends_at = anyio.current_time() + self.deadline
+        began = anyio.current_time()
+        ends_at = end_of_operation()
+        if ends_at is None:
+            ends_at = began + self.deadline
         try:
             self._check_silence()
-            with anyio.CancelScope(deadline=delivery.ends_at):
-                return await self._repeat(attempt, attempts, delivery.ends_at)
-            self._silent_since = anyio.current_time()
+            with anyio.CancelScope(deadline=ends_at):
+                return await self._repeat(attempt, attempts, ends_at)
+            if anyio.current_time() - began > self.deadline / 2:
+                # Else it is slow, but not silent: earlier requests took most of the time.
+                self._silent_since = anyio.current_time()
             raise attempts.failure or self._too_late()
         except SmfsError as error:
             self.health.failed(error)
             raise
+
+    def too_late(self) -> DeadlineExceeded:
+        """What an operation ends in when its time is over."""
+        error = self._too_late()
+        self.health.failed(error)
+        return error
 
     def _check_silence(self) -> None:
         """Raises DeadlineExceeded right after a request that nobody answered.
@@ -228,7 +238,7 @@ class Connection:
     async def _learn_time(self, attempts: Attempts) -> bool:
         told = attempts.service_now
         if told is None:
-            found = await self._ask_discovery(attempts.delivery.next_step())
+            found = await self._ask_discovery(Delivery())
             told = found.time if found else None
         return told is not None and self.clock.learn(told)
 

@@ -44,17 +44,11 @@ class Delivery:
 
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
-        ends_at: `anyio.current_time()` at which all of it must be over; None: a deadline from now.
         lost: an attempt may have been carried out though its answer never came.
     """
 
     repeatable: bool = True
-    ends_at: float | None = None
     lost: bool = False
-
-    def next_step(self) -> Delivery:
-        """The delivery of another request that has to end at the same time."""
-        return Delivery(ends_at=self.ends_at)
 
 
 @dataclass

@@ -139,7 +139,7 @@ class Session:
                 raise
         async with self._opening.take():
             if self._openings == before:
-                await self._open(self.connection, AUTH_CODE_OPEN_SPACE, delivery.next_step())
+                await self._open(self.connection, AUTH_CODE_OPEN_SPACE, Delivery())
         return await self._signed(self.connection, request_type, delivery, fields)
 
     async def server_answer(self, auth_code: str) -> Answer:

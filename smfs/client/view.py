@@ -9,7 +9,9 @@ from typing import Any, Final
 import anyio
 
 from smfs.client.client import Client
+from smfs.client.connection import Connection
 from smfs.client.consuming import Consuming
+from smfs.client.deadlines import operation
 from smfs.client.known import Known, sent_id
 from smfs.client.listing import Listing
 from smfs.client.shared import again
@@ -69,6 +71,11 @@ class View:
         self._consuming = Consuming(envelopes, self._listing)
         self._refusals: dict[str, tuple[SmfsError, float]] = {}
 
+    @property
+    def connection(self) -> Connection:
+        """The way to the service, with its health."""
+        return self.client.connection
+
     # --- what is known, without asking --------------------------------------------------------
 
     @property
@@ -98,7 +105,7 @@ class View:
 
     def state(self) -> dict[str, Any]:
         """The connection and the counts as JSON values, for `.status`; nothing secret."""
-        connection = self.client.connection
+        connection = self.connection
         health = connection.health
         return {
             "service": connection.shown_url,
@@ -114,6 +121,7 @@ class View:
             "contentLimit": self.content_limit(),
         }
 
+    @operation
     async def refresh(self, max_age: float | None = None) -> None:
         """Brings the maps up to date; callers at the same time share one request.
 
@@ -125,6 +133,7 @@ class View:
         """
         await self._listing.refresh(self._time_to_live() if max_age is None else max_age)
 
+    @operation
     async def look_again(self, since: float) -> bool:
         """Brings the maps up to date for a name that they lack, unless that is too costly.
 
@@ -144,6 +153,7 @@ class View:
 
     # --- own secrets --------------------------------------------------------------------------
 
+    @operation
     async def read_own(self, secret_id: str) -> Reading:
         """The current content of an own secret.
 
@@ -160,6 +170,7 @@ class View:
         version = self._listing.note_own(secret_id, stored, asked_at)
         return Reading(version, stored.content())
 
+    @operation
     async def check_own(self, secret_id: str) -> Version | None:
         """The current version of an own secret, trusted or not; None when there is none."""
         await self.client.discover()
@@ -171,6 +182,7 @@ class View:
             return None
         return self._listing.note_own(secret_id, stored, asked_at)
 
+    @operation
     async def write_own(self, secret_id: str, content: bytes) -> Version:
         """Sets an own secret; when this returns, the service has taken it.
 
@@ -184,6 +196,7 @@ class View:
         written = await self._envelopes.write_own(secret_id, content)
         return self._listing.note_written(secret_id, written, len(content), asked_at)
 
+    @operation
     async def delete_own(self, secret_id: str) -> None:
         """Deletes an own secret; SecretNotFound when there is none."""
         try:
@@ -195,6 +208,7 @@ class View:
 
     # --- what others share --------------------------------------------------------------------
 
+    @operation
     async def read_from(self, node_id: str, secret_id: str) -> Reading:
         """The current content of a shared secret, which stays where it is.
 
@@ -209,6 +223,7 @@ class View:
         stored, version = await self._listing.fetch_from(node_id, secret_id)
         return Reading(version, stored.content())
 
+    @operation
     async def check_from(self, node_id: str, secret_id: str) -> Version | None:
         """The current version of a shared secret; None when there is none.
 
@@ -218,6 +233,7 @@ class View:
         sender = await self._listing.refresh_sender(node_id)
         return sender.secrets.get(secret_id)
 
+    @operation
     async def consume(self, node_id: str, secret_id: str) -> Reading:
         """Takes a one-time secret, exactly once, whatever gets lost on the way.
 
@@ -229,6 +245,7 @@ class View:
         """
         return await self._consuming.consume(node_id, secret_id)
 
+    @operation
     async def accept(self, node_id: str, closure_date: int | None) -> None:
         """Accepts a sender, and asks back whether he really is accepted until then.
 
@@ -245,6 +262,7 @@ class View:
         if sender.closure_date != closure_date:
             raise ClosureDateFixed("he is accepted already, until another date, which is fixed")
 
+    @operation
     async def deny(self, node_id: str) -> None:
         """Accepts a sender no more, and loses what he shared; NotAccepted when he was not."""
         try:
@@ -256,10 +274,12 @@ class View:
 
     # --- sharing ------------------------------------------------------------------------------
 
+    @operation
     async def check_sent(self, node_id: str, secret_id: str) -> Version | None:
         """The current version of the copy of what was shared; None when there is none."""
         return await self.check_own(sent_id(node_id, secret_id))
 
+    @operation
     async def read_sent(self, node_id: str, secret_id: str) -> Reading:
         """What was last shared under this id, from the copy in the own space."""
         try:
@@ -272,7 +292,8 @@ class View:
     ) -> Version:
         """Shares a secret, then keeps a copy of it for `read_sent`, unless it is for one time.
 
-        A copy that fails is logged and no error: the recipient has the secret.
+        A copy that fails is logged and no error: the recipient has the secret. It has a deadline
+        of its own.
 
         Returns:
             The version of the copy; of what was shared when there is no copy.
@@ -281,6 +302,16 @@ class View:
             NotAccepted, SpaceNotFound: when the recipient does not accept it.
             TooLarge: when it is larger than the service takes.
         """
+        shared = await self._share(node_id, secret_id, content, one_time=one_time)
+        if one_time:
+            await self._drop_copy(node_id, secret_id)
+            return shared
+        return await self._keep_copy(node_id, secret_id, content) or shared
+
+    @operation
+    async def _share(
+        self, node_id: str, secret_id: str, content: bytes, *, one_time: bool
+    ) -> Version:
         asked_at = anyio.current_time()
         try:
             written = await self._envelopes.share(node_id, secret_id, content, one_time=one_time)
@@ -288,11 +319,7 @@ class View:
             self._refusals[node_id] = error, anyio.current_time()
             raise
         self._refusals.pop(node_id, None)
-        shared = self._listing.version(written, len(content), asked_at, one_time=one_time)
-        if one_time:
-            await self._drop_copy(node_id, secret_id)
-            return shared
-        return await self._keep_copy(node_id, secret_id, content) or shared
+        return self._listing.version(written, len(content), asked_at, one_time=one_time)
 
     async def _keep_copy(self, node_id: str, secret_id: str, content: bytes) -> Version | None:
         try:
@@ -312,6 +339,7 @@ class View:
         except SmfsError as error:
             _log.warning("the copy of a shared secret is still there: %s", type(error).__name__)
 
+    @operation
     async def unshare(self, node_id: str, secret_id: str) -> None:
         """Takes a shared secret back and deletes its copy.
 
@@ -330,6 +358,7 @@ class View:
             if is_gone:
                 raise SecretNotFound(secret_id) from None
 
+    @operation
     async def check_share(self, node_id: str, secret_id: str, size: int = 0) -> None:
         """Raises what `share` would now be refused with, as far as that can be known beforehand.
 
