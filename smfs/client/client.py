@@ -190,7 +190,7 @@ class Client:
     async def update_server_url(self, server_url: str, auth_code: Hex | None = None) -> None:
         """Moves to another service and opens the space there; nothing is copied.
 
-        On failure the client stays where it was.
+        On failure the client stays where it was. Requests that are under way end at the old one.
 
         Args:
             server_url: of the other service.
@@ -202,7 +202,7 @@ class Client:
         await self._session.move(new, code)
         self.envelopes.history.forget_versions()
         if old.transport is None:
-            await old.aclose()
+            await old.retire()
 
     @operation
     async def get_server_id(self, auth_code: Hex = AUTH_CODE_NODE_ID) -> str:

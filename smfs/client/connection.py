@@ -107,6 +107,8 @@ class Connection:
         self.discovered: Discovery | None = None
         self._now = now
         self._http: httpx.AsyncClient | None = None
+        self._under_way = 0
+        self._is_retired = False
         self._discovering = SharedTurn()
         self._silent_since = float("-inf")
 
@@ -120,6 +122,16 @@ class Connection:
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()
+
+    async def retire(self) -> None:
+        """Closes the sockets once the last request under way has ended; none new is expected."""
+        self._is_retired = True
+        await self._close_if_retired()
+
+    async def _close_if_retired(self) -> None:
+        if self._is_retired and not self._under_way:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
 
     async def discover(self) -> Discovery | None:
         """What the service says of itself, asked for once; None for an original.
@@ -176,6 +188,7 @@ class Connection:
         ends_at = end_of_operation()
         if ends_at is None:
             ends_at = began + self.deadline
+        self._under_way += 1
         try:
             self._check_silence()
             with anyio.CancelScope(deadline=ends_at):
@@ -187,6 +200,9 @@ class Connection:
         except SmfsError as error:
             self.health.failed(error)
             raise
+        finally:
+            self._under_way -= 1
+            await self._close_if_retired()
 
     def too_late(self) -> DeadlineExceeded:
         """What an operation ends in when its time is over."""

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+import anyio.abc
 import pytest
 import uvicorn
 
 import smfs
 from smfs import errors
-from smfs.client.client import create_client
+from smfs.client.client import Client, create_client
 from smfs.client.view import View
 from smfs.service import create_service
 
@@ -87,6 +89,50 @@ async def test_a_service_that_goes_away_is_unavailable(server: Server) -> None:
         server.stop()
         with pytest.raises(errors.ServiceUnavailable):
             await client.get_secret("id")
+
+
+async def test_requests_under_way_end_where_they_began(server: Server) -> None:
+    """A move to another service closes the old connection behind the last of them."""
+    arrived, goes_on, closed = anyio.Event(), anyio.Event(), anyio.Event()
+    body = b'{"error":"The secret \\"id\\" does not exist!"}'
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            request = b""
+            while not request.endswith(b"}"):
+                request += await stream.receive()
+            assert not arrived.is_set()
+            arrived.set()
+            await goes_on.wait()
+            await stream.send(answer)
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+            closed.set()
+
+    async def ask(client: Client) -> None:
+        with pytest.raises(errors.ServiceError):
+            await client.get_secret("id")
+        answered.set()
+
+    answered = anyio.Event()
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as old:
+        port = old.extra(anyio.abc.SocketAttribute.local_port)
+        async with (
+            create_client(f"http://127.0.0.1:{port}", "a1" * 32) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(old.serve, serve)
+            tasks.start_soon(ask, client)
+            await arrived.wait()
+            await client.update_server_url(server.url)
+            assert client.server_url == server.url
+            assert not answered.is_set()
+            goes_on.set()
+            with anyio.fail_after(20):
+                await answered.wait()
+                await closed.wait()
+            tasks.cancel_scope.cancel()
 
 
 async def test_no_proxy_gets_between_us_and_this_machine(
