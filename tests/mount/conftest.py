@@ -232,11 +232,20 @@ class Home:
         """Unmounts all, ends all, removes all."""
         for directory in self._mounts:
             if mount_at(directory) is not None:
-                self.smfs("umount", "--lazy", directory)  # waits for the end of its process
+                self._take_away(directory)
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=PATIENCE)
         shutil.rmtree(self.path)
+
+    def _take_away(self, directory: Path) -> None:
+        """Unmounts although programs may still use it, and waits for the end of its process."""
+        told = self.run("cat", directory / ".status")
+        ending = os.pidfd_open(int(json.loads(told.out)["pid"])) if told.code == 0 else None
+        self.smfs("umount", "--lazy", directory)
+        if ending is not None:
+            _wait_for(ending, "the process of the mount to end")
+            os.close(ending)
 
     def _smfs(self) -> list[str]:
         return [*self.account.prefix(may_reach_all=True), str(PROGRAM)]
