@@ -286,6 +286,29 @@ class CheckShare(SignedRequest):
     nonce: Number
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
+class GetChanges(SignedRequest):
+    """Ours (docs/additions.md): what has changed in the own space since a revision.
+
+    Attributes:
+        feed: the identity of the feed that `since` counts in; empty at first.
+        since: the last revision seen; 0 for a full listing.
+        listing: whether this continues a full listing, of which `since` is only a part.
+        contents: whether the stored boxes are wanted.
+        wait: for how many ms to wait until there is something to tell.
+    """
+
+    public_key: Hex64
+    feed: Text
+    since: Number
+    listing: Boolean
+    contents: Boolean
+    wait: Number
+    timestamp: Number
+    signature: Hex128
+    nonce: Number
+
+
 ORIGINAL: Final[tuple[type[Request], ...]] = (
     GetNodeId,
     CreateAuthCode,
@@ -307,7 +330,7 @@ ORIGINAL: Final[tuple[type[Request], ...]] = (
 )
 """The requests that the original knows."""
 
-ADDITIONS: Final[tuple[type[Request], ...]] = (CheckShare,)
+ADDITIONS: Final[tuple[type[Request], ...]] = (CheckShare, GetChanges)
 """The requests that only our service knows (docs/additions.md)."""
 
 ROUTES: Final[Mapping[str, type[Request]]] = MappingProxyType(
