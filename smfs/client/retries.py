@@ -45,10 +45,12 @@ class Delivery:
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
         lost: an attempt may have been carried out though its answer never came.
+        signatures: of all attempts, 128 hex digits each.
     """
 
     repeatable: bool = True
     lost: bool = False
+    signatures: list[str] = field(default_factory=list)
 
 
 @dataclass
