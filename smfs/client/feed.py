@@ -94,6 +94,11 @@ class Feed:
                 await self.wait_for(State.OFF, State.FILLING, State.LIVE, State.AWAY)
         return self.state
 
+    async def filled(self) -> None:
+        """Returns once no contents are on their way."""
+        while self.state is State.FILLING:
+            await self._moved.wait()
+
     async def nudge(self) -> None:
         """Tries at once to reach a service that is away, and returns when that is decided."""
         if self.state is State.AWAY:

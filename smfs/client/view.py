@@ -64,6 +64,11 @@ class View(Knowledge):
             client, self._envelopes, self._known, self._listing, self._freshness, self
         )
 
+    @operation
+    async def require_service(self) -> None:
+        """Raises ServiceUnavailable when the service is known to be away, and was tried anew."""
+        await self._freshness.need_service()
+
     async def follow(self) -> None:
         """Follows the service's feed until it is cancelled; once at a time."""
         await self._feed.run()
@@ -117,14 +122,6 @@ class View(Knowledge):
         if not self._freshness.may_fall_back():
             raise error
         self._freshness.check_age(error)
-
-    async def opened(self, key: Key) -> Version:
-        """The known version of a secret with its size, asking nobody if that can be helped.
-
-        Raises:
-            SecretNotFound, NotAccepted: when none is known.
-        """
-        return await self._contents.version(key)
 
     @operation
     async def load(self, key: Key, version: Version) -> bytes:

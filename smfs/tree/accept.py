@@ -60,6 +60,7 @@ class AcceptDirectory(Directory):
         """As `Directory` says; the sender is accepted at the first flush that has content."""
         if not is_node_id(name):
             raise InvalidName("what stands in .accept are node ids: 64 hex digits, lower case")
+        await self._context.view.require_service()
         await self._context.view.refresh(max_age=0)
         file = self._file(name)
         if name in self._context.view.senders() or file.pending:

@@ -15,6 +15,7 @@ from smfs.errors import (
 )
 from smfs.tree.area import Area
 from smfs.tree.context import Context
+from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import Directory, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.stores import FromStore, SharedStore
 
@@ -48,6 +49,35 @@ class FromDirectory(Directory):
         super().__init__(context.inodes, stat.S_IFDIR | 0o500, Times.at(context.now()))
         self._context = context
         self._areas: dict[str, Area] = {}
+        self._shown: set[str] = set()
+
+    @property
+    def may_be_kept(self) -> bool:
+        """As `Node` says."""
+        return True
+
+    def areas(self) -> list[Area]:
+        """Those that were looked at."""
+        return list(self._areas.values())
+
+    def update(self) -> None:
+        """Tells of senders that came and went elsewhere; asks nobody."""
+        senders = self._context.view.senders()
+        came, went = senders.keys() - self._shown, self._shown - senders.keys()
+        self._shown = set(senders)
+        if self.lookups:
+            told = [self._happening(Kind.APPEARED, name) for name in sorted(came)]
+            told += [self._happening(Kind.GONE, name) for name in sorted(went)]
+            self._context.tell(told)
+        for name in went & self._areas.keys():
+            top = self._areas.pop(name).top
+            top.removed = True
+            self._context.inodes.drop_if_unused(top)
+
+    def _happening(self, kind: Kind, name: str) -> Happening:
+        area = self._areas.get(name)
+        inode = area.top.inode if area is not None and area.top.lookups else None
+        return Happening(kind, self.inode, (b"from", name.encode()), inode, is_directory=True)
 
     async def child(self, name: str) -> Node:
         """As `Directory` says."""
@@ -81,6 +111,11 @@ class SharedDirectory(Directory):
         self._context = context
         self._areas: dict[str, Area] = {}
         self._removed: set[str] = set()
+
+    @property
+    def may_be_kept(self) -> bool:
+        """As `Node` says."""
+        return True
 
     def areas(self) -> list[Area]:
         """Those that were looked at."""

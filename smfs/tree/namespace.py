@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from smfs.errors import InvalidName, NoSuchName
@@ -56,13 +57,9 @@ class Namespace:
         if not folder.is_directory:
             del parent.children[path[-1]]
 
-    def replace(self, secret_ids: Iterable[str]) -> None:
-        """Makes `secret_ids` the whole set."""
-        wanted = set(secret_ids)
-        for gone in self._ids - wanted:
-            self.discard(gone)
-        for new in wanted - self._ids:
-            self.add(new)
+    def ids(self) -> AbstractSet[str]:
+        """All ids; always the newest state."""
+        return self._ids
 
     def make_directory(self, path: Path) -> None:
         """Makes an empty directory; InvalidName when it could hold no secret."""

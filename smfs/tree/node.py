@@ -160,6 +160,14 @@ class Node:
         return True
 
     @property
+    def may_be_kept(self) -> bool:
+        """Whether the kernel may keep its name and attributes until it is told to drop them."""
+        return False
+
+    async def get_ready(self) -> None:
+        """Finds out what `attributes` needs to know and does not yet; never fails."""
+
+    @property
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return stat.S_ISDIR(self.mode)

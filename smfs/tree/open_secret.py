@@ -28,7 +28,7 @@ class OpenSecret:
 
     async def read(self, offset: int, size: int) -> bytes:
         """As `OpenFile` says."""
-        return self._file.read(offset, size)
+        return await self._file.read(offset, size)
 
     async def write(self, offset: int, data: bytes) -> int:
         """As `OpenFile` says."""

@@ -19,7 +19,8 @@ from smfs.errors import (
 from smfs.tree import names
 from smfs.tree.node import Node
 from smfs.tree.scratch import is_renamed_to_scratch
-from smfs.tree.secret_file import SecretFile, State
+from smfs.tree.secret_file import SecretFile
+from smfs.tree.secret_node import State
 
 if TYPE_CHECKING:
     from smfs.tree.area import Area
@@ -120,11 +121,12 @@ async def _scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> No
 
 async def _is_unchanged(area: Area, file: SecretFile, secret_id: str) -> bool:
     try:
-        reading = await area.store.fetch(secret_id)
+        look = await area.look(secret_id)
+        content = await area.fetch(secret_id, look)
     except SecretNotFound:
         return False
-    file.token = reading.version.token
-    return reading.content == bytes(file.buffer or b"")
+    file.token = look.version.token
+    return content == bytes(file.buffer or b"")
 
 
 async def _secret_to_secret(area: Area, file: SecretFile, secret_id: str) -> None:

@@ -52,6 +52,11 @@ class SecretDirectory(Directory):
         """As `Node` says."""
         return not self.removed
 
+    @property
+    def may_be_kept(self) -> bool:
+        """As `Node` says."""
+        return not self.removed
+
     def links(self) -> int:
         """As `Node` says."""
         return 0 if self.removed else 2

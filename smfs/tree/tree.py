@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,6 +26,7 @@ from smfs.tree.area import Area
 from smfs.tree.context import Context
 from smfs.tree.directories import FromDirectory, Root, SharedDirectory
 from smfs.tree.failures import Failures
+from smfs.tree.happenings import Happening
 from smfs.tree.names import check_name
 from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.status import StatusFile
@@ -44,17 +45,23 @@ class Tree:
     Args:
         view: the node's space.
         now: seconds since 1970.
+        follows: whether the service's feed is followed.
 
     Attributes:
         inodes: the numbers and the nodes behind them.
         view: as given.
     """
 
-    def __init__(self, view: View, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, view: View, *, now: Callable[[], float] = time.time, follows: bool = True
+    ) -> None:
         self.view = view
+        self._follows = follows
         self._now = now
         self._started = now()
         self.inodes = Inodes()
+        self._listeners: list[Callable[[Sequence[Happening]], None]] = []
+        self._watchers: list[Callable[[], None]] = []
         self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -62,21 +69,59 @@ class Tree:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._failures = Failures(self._tasks, self._now)
-        context = Context(self.view, self.inodes, self._failures, self._now)
+        context = Context(self.view, self.inodes, self._failures, self._now, self.tell)
         root = Root(self.inodes, self._now())  # the first node gets the root's number
         self._own = Area(context, OwnStore(self.view), ("own",))
+        self._from = FromDirectory(context)
         self._shared = SharedDirectory(context)
         self._accept = AcceptDirectory(context)
         root.show(
             {
                 "own": self._own.top,
-                "from": FromDirectory(context),
+                "from": self._from,
                 "shared": self._shared,
                 ".accept": self._accept,
                 ".status": StatusFile(context, self.status),
             }
         )
+        if self._follows:
+            self._tasks.start_soon(self.view.follow)
+        self._tasks.start_soon(self._keep_up)
         return self
+
+    async def _keep_up(self) -> None:
+        """Takes over what changes elsewhere as soon as the view knows of it."""
+        while True:
+            generation = self.view.generation
+            self._from.update()
+            for area in self._areas():
+                area.update()
+            for watcher in self._watchers:
+                watcher()
+            await self.view.wait_for_change(generation)
+
+    def _areas(self) -> Sequence[Area]:
+        return (self._own, *self._from.areas(), *self._shared.areas())
+
+    # --- what changes elsewhere ---------------------------------------------------------------
+
+    def listen(self, listener: Callable[[Sequence[Happening]], None]) -> None:
+        """Has happenings passed on to `listener`, on the event loop; it must not block."""
+        self._listeners.append(listener)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Has `watcher` called, on the event loop, after whatever changed on the service."""
+        self._watchers.append(watcher)
+
+    def tell(self, happenings: Sequence[Happening]) -> None:
+        """Passes on what was changed elsewhere; nothing that was there before the first look."""
+        if happenings and self.view.is_complete:
+            for listener in self._listeners:
+                listener(happenings)
+
+    def kernel_may_keep(self, node: Node) -> bool:
+        """Whether the kernel may keep a node's name and attributes until a happening."""
+        return self.view.is_told and node.may_be_kept
 
     async def __aexit__(
         self,
@@ -103,7 +148,7 @@ class Tree:
 
     def status(self) -> dict[str, Any]:
         """What `.status` shows: pid, identity, service, connection, counters, failures."""
-        areas = (self._own, *self._shared.areas())
+        areas = self._areas()
         return {
             "pid": os.getpid(),
             "nodeId": self.view.node_id,
@@ -121,11 +166,17 @@ class Tree:
             text = check_name(name)
         except InvalidName:
             raise NoSuchName("no file can have this name") from None
-        return await self._directory(parent).child(text)
+        node = await self._directory(parent).child(text)
+        if not node.may_be_kept:
+            await node.get_ready()
+        return node
 
     async def get_attributes(self, inode: int) -> Attributes:
         """What `stat` shows."""
-        return self.inodes.get(inode).attributes()
+        node = self.inodes.get(inode)
+        if not node.may_be_kept:
+            await node.get_ready()
+        return node.attributes()
 
     async def set_attributes(
         self,
