@@ -72,7 +72,7 @@ class Cache:
         if not self._is_open:
             return None
         file = self._file
-        return {"path": str(file.path), "size": file.size, "entries": file.entries}
+        return {"path": str(file.path), "size": file.size, "entries": file.tally.rows}
 
     async def open(self) -> None:
         """Takes the file; one that is broken, or of another key or service, is made empty."""

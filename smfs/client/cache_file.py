@@ -22,22 +22,19 @@ from smfs.client.record_bytes import (
     encode_record,
     place_parts,
 )
-from smfs.client.records import Header, Loaded, Place, Record, SecretRecord, without_box
+from smfs.client.records import Header, Loaded, Place, Record, SecretRecord, Tally, without_box
 from smfs.crypto.cache_keys import NONCE_BYTES, CacheKeys
 from smfs.errors import CacheUnusable, DecryptionFailed, MalformedData
 
 T = TypeVar("T")
 
-_APPLICATION_ID: Final = 0x736D6663  # "smfc"
-_SCHEMA: Final = 1
 _TABLES: Final = (
     "CREATE TABLE header (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL)",
     "CREATE TABLE row (name BLOB PRIMARY KEY, box INTEGER NOT NULL, sealed BLOB NOT NULL)",
     "CREATE INDEX by_box ON row (box) WHERE box > 0",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_SCHEMA}",
 )
-_NONCE_OF: Final = "SELECT substr(sealed, 1, ?) FROM row WHERE name = ?"
+_KNOWN_ROW: Final = "SELECT substr(sealed, 1, ?), box FROM row WHERE name = ?"
+_LARGEST: Final = "SELECT name, sealed FROM row WHERE box > 0 ORDER BY box DESC LIMIT 1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 _PAGE_BYTES: Final = 4096
 _SPARE_BYTES: Final = 32 * 1024 * 1024  # what the names, sizes and dates of records may take
@@ -71,13 +68,13 @@ class CacheFile:
 
     Attributes:
         path: as given.
-        entries: how many records it holds.
+        tally: what its rows come to.
         size: bytes on disk.
     """
 
     def __init__(self, path: Path, keys: CacheKeys, service: str, max_bytes: int) -> None:
         self.path = path
-        self.entries = 0
+        self.tally = Tally()
         self.size = 0
         self._keys = keys
         self._header_name = keys.name(b"header")
@@ -85,7 +82,6 @@ class CacheFile:
         self._max_bytes = max_bytes
         self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
-        self._total = 0
 
     def open(self) -> str | None:
         """Takes the file for this process; makes it where there is none that can be used.
@@ -123,18 +119,18 @@ class CacheFile:
         Raises:
             OSError, sqlite3.Error, MalformedData: when it cannot be done; then nothing was.
         """
-        before = self.entries, self._total
+        before = self.tally
         try:
             with self._transaction() as connection:
                 if replace:
                     connection.execute("DELETE FROM row")
-                    self.entries = self._total = 0
+                    self.tally = Tally()
                 self._drop(connection, {self._name(place) for place in drop})
                 self._put(connection, self._fitting(put))
                 self._keep_bounds(connection)
                 self._put_header(connection, header)
         except BaseException:
-            self.entries, self._total = before
+            self.tally = before
             raise
         self._measure()
 
@@ -175,7 +171,7 @@ class CacheFile:
         with self._transaction() as connection:
             for statement in _TABLES:
                 connection.execute(statement)
-        self.entries = self._total = 0
+        self.tally = Tally()
         self._measure()
 
     def _connect(self) -> sqlite3.Connection:
@@ -230,14 +226,11 @@ class CacheFile:
     def _look(self) -> None:
         """Refuses, as broken, a file that is not ours, and takes over what its header says."""
         connection = self._connect()
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if (application_id, schema) != (_APPLICATION_ID, _SCHEMA):
+        found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+        # Whoever wrote the file may have put anything into it that SQLite would carry out.
+        if sorted(found) != sorted((each,) for each in _TABLES):
             raise MalformedData("the file is no cache of this version")
         header = self._header(connection)
-        (self.entries,) = connection.execute("SELECT count(*) FROM row").fetchone()
-        if header is None and self.entries:
-            raise MalformedData("the cache has no header")
         if header is not None and header.service != self._service:
             raise MalformedData("the cache is of another service")
         self._measure()
@@ -245,22 +238,24 @@ class CacheFile:
     def _header(self, connection: sqlite3.Connection) -> Header | None:
         found = connection.execute("SELECT sealed FROM header").fetchone()
         if found is None:
-            self._total = 0
+            self.tally = Tally()
             return None
-        header, self._total = decode_header(self._keys.unseal(self._header_name, found[0]))
+        header, self.tally = decode_header(self._keys.unseal(self._header_name, found[0]))
         return header
 
     def _load(self) -> Loaded | None:
         connection = self._open_connection()
         header = self._header(connection)
         records: dict[bytes, Record] = {}
-        total = 0
-        for name, sealed in connection.execute("SELECT name, sealed FROM row"):
-            if name in records:
-                raise MalformedData("the cache has a row twice")
-            records[name] = decode_record(self._keys.unseal(name, sealed))
+        box_bytes = total = 0
+        for name, size, sealed in connection.execute("SELECT name, box, sealed FROM row"):
+            record = decode_record(self._keys.unseal(name, sealed))
+            if name in records or size != box_size(record):
+                raise MalformedData("the cache has a row that it cannot have")
+            records[name] = record
+            box_bytes += size
             total ^= self._keys.part_of_sum(name, sealed[:NONCE_BYTES])
-        if total != self._total:
+        if Tally(len(records), box_bytes, total) != self.tally:
             raise MalformedData("the cache's rows are not those that were written last")
         if header is None:
             return None
@@ -281,7 +276,6 @@ class CacheFile:
         self._discount(connection, records)
         rows = (self._row(name, record) for name, record in records.items())
         connection.executemany("INSERT OR REPLACE INTO row VALUES (?, ?, ?)", rows)
-        self.entries += len(records)
 
     def _fitting(self, put: Sequence[Record]) -> dict[bytes, Record]:
         """The records by the names of their rows, the largest without ciphertext if need be."""
@@ -296,40 +290,42 @@ class CacheFile:
         return found
 
     def _row(self, name: bytes, record: Record) -> tuple[bytes, int, bytes]:
-        sealed = self._keys.seal(name, encode_record(record))
-        self._total ^= self._keys.part_of_sum(name, sealed[:NONCE_BYTES])
-        return name, box_size(record), sealed
+        sealed, box_bytes = self._keys.seal(name, encode_record(record)), box_size(record)
+        part = self._keys.part_of_sum(name, sealed[:NONCE_BYTES])
+        self.tally = self.tally.plus(box_bytes, part)
+        return name, box_bytes, sealed
 
     def _drop(self, connection: sqlite3.Connection, names: Collection[bytes]) -> None:
         self._discount(connection, names)
         connection.executemany("DELETE FROM row WHERE name = ?", ((name,) for name in names))
 
     def _discount(self, connection: sqlite3.Connection, names: Collection[bytes]) -> None:
-        """Takes rows that are about to go out of the count and the sum."""
-        if not self.entries:
+        """Takes rows that are about to go out of the tally."""
+        if not self.tally.rows:
             return
         for name in names:
-            found = connection.execute(_NONCE_OF, (NONCE_BYTES, name)).fetchone()
-            if found is None:
-                continue
-            if not isinstance(found[0], bytes):
-                raise MalformedData("a cached row is of another type")
-            self._total ^= self._keys.part_of_sum(name, found[0])
-            self.entries -= 1
+            match connection.execute(_KNOWN_ROW, (NONCE_BYTES, name)).fetchone():
+                case None:
+                    continue
+                case (bytes(nonce), int(box_bytes)):
+                    part = self._keys.part_of_sum(name, nonce)
+                    self.tally = self.tally.minus(box_bytes, part)
+                case _:
+                    raise MalformedData("a cached row is of another type")
 
     def _put_header(self, connection: sqlite3.Connection, header: Header) -> None:
-        sealed = self._keys.seal(self._header_name, encode_header(header, self._total))
+        sealed = self._keys.seal(self._header_name, encode_header(header, self.tally))
         connection.execute("INSERT OR REPLACE INTO header VALUES (1, ?)", (sealed,))
 
     def _keep_bounds(self, connection: sqlite3.Connection) -> None:
         """Leaves the largest ciphertexts out until the others have room."""
-        (total,) = connection.execute("SELECT total(box) FROM row WHERE box > 0").fetchone()
-        while total > self._max_bytes:
-            largest = "SELECT name, box, sealed FROM row WHERE box > 0 ORDER BY box DESC LIMIT 1"
-            name, size, sealed = connection.execute(largest).fetchone()
+        while self.tally.box_bytes > self._max_bytes:
+            found = connection.execute(_LARGEST).fetchone()
+            if found is None:
+                raise MalformedData("the cache holds less than its header says")
+            name, sealed = found
             record = decode_record(self._keys.unseal(name, sealed))
             self._put(connection, {name: without_box(record)})
-            total -= size
 
 
 def _as_kept(record: Record) -> Record:

@@ -9,7 +9,7 @@ import json
 from operator import contains
 from typing import Any, Final, TypeAlias
 
-from smfs.client.records import Header, NodePlace, NodeRecord, Place, Record, SecretRecord
+from smfs.client.records import Header, NodePlace, NodeRecord, Place, Record, SecretRecord, Tally
 from smfs.crypto import wtf8
 from smfs.crypto.box import Box
 from smfs.errors import MalformedData
@@ -51,7 +51,9 @@ _HEADER_FORM: Final[tuple[_Kinds, ...]] = (
     _of(*_MOMENT),  # confirmed_at
     _of(str),  # service
     _of(dict, _NONE),  # discovery
-    _of(str),  # the sum
+    _of(int),  # rows
+    _of(int),  # box_bytes
+    _of(str),  # total
 )
 
 _write_json: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -97,8 +99,8 @@ def decode_record(data: bytes) -> Record:
     raise MalformedData("a cached record is not of its form")
 
 
-def encode_header(header: Header, total: int) -> bytes:
-    """The bytes of a header, with the sum of the rows that it stands for."""
+def encode_header(header: Header, tally: Tally) -> bytes:
+    """The bytes of a header, with what the rows that it stands for come to."""
     return _parts(
         [
             header.feed,
@@ -106,13 +108,15 @@ def encode_header(header: Header, total: int) -> bytes:
             header.confirmed_at,
             header.service,
             header.discovery,
-            f"{total:x}",
+            tally.rows,
+            tally.box_bytes,
+            f"{tally.total:x}",
         ]
     )
 
 
-def decode_header(data: bytes) -> tuple[Header, int]:
-    """The header in these bytes, and the sum.
+def decode_header(data: bytes) -> tuple[Header, Tally]:
+    """The header in these bytes, and what its rows come to.
 
     Raises:
         MalformedData: when `encode_header` did not write them.
@@ -120,9 +124,9 @@ def decode_header(data: bytes) -> tuple[Header, int]:
     small, _ = _split(data)
     if not _is_of(_HEADER_FORM, small):
         raise MalformedData("a cache's header is not of its form")
-    *fields, total = small
+    *fields, rows, box_bytes, total = small
     try:
-        return Header(*fields), int(total, 16)
+        return Header(*fields), Tally(rows, box_bytes, int(total, 16))
     except ValueError:
         raise MalformedData("a cache's sum is no number") from None
 

@@ -119,6 +119,29 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What the rows of a file come to, so that none of them can be missing or another one.
+
+    Attributes:
+        rows: how many there are.
+        box_bytes: how much ciphertext they hold.
+        total: their sum (`CacheKeys.part_of_sum`).
+    """
+
+    rows: int = 0
+    box_bytes: int = 0
+    total: int = 0
+
+    def plus(self, box_bytes: int, part: int) -> Tally:
+        """With one row more."""
+        return Tally(self.rows + 1, self.box_bytes + box_bytes, self.total ^ part)
+
+    def minus(self, box_bytes: int, part: int) -> Tally:
+        """With one row less."""
+        return Tally(self.rows - 1, self.box_bytes - box_bytes, self.total ^ part)
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """All that a cache knew."""
 

@@ -382,8 +382,12 @@ ATTACKS: dict[str, str] = {
     "the header is no bytes": "UPDATE header SET sealed = 5",
     "the header is a row": "UPDATE header SET sealed = (SELECT sealed FROM row)",
     "a table is gone": "DROP TABLE row",
-    "another version": "PRAGMA user_version = 99",
-    "another program": "PRAGMA application_id = 99",
+    "a table more": "CREATE TABLE another (x)",
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON row BEGIN DELETE FROM row; END",
+    "a view in the place of a table": "ALTER TABLE row RENAME TO old; CREATE VIEW row AS "
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT n AS name, 0 AS box, "
+    "n AS sealed FROM r",
+    "a size is another one": "UPDATE row SET box = 0 WHERE rowid = 1",
 }
 
 
@@ -392,7 +396,7 @@ async def test_a_file_that_was_tampered_with_is_empty(path: Path, attack: str) -
     """It is never believed in part, and it is of use again afterwards."""
     await write(path, SOME)
     with inside(path) as connection:
-        connection.execute(attack)
+        connection.executescript(attack)
 
     assert await read(path) is None
     await write(path, SOME)
@@ -417,19 +421,20 @@ async def test_no_part_is_taken_from_an_older_file(path: Path, tmp_path: Path, t
     assert everything(await read(old)) == by_place(SOME)
 
 
-async def test_a_bound_is_kept_over_columns_that_lie(path: Path) -> None:
-    """The sizes are not sealed: what is made of them is a file that is made anew, or smaller."""
-    await write(path, SOME)
-    with inside(path) as connection:
-        connection.execute("UPDATE row SET box = 1000000000000")
+async def test_a_bound_is_kept_though_a_column_lies(path: Path) -> None:
+    """The sizes are not sealed: what they are about is lost, and nothing else."""
+    for lie in (0, 10**12, -1, "'x'", "NULL"):
+        await write(path, SOME)
+        with inside(path) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute(f"UPDATE OR IGNORE row SET box = {lie}")
 
-    cache = await opened(path)
-    assert everything(await cache.load()) == by_place(SOME)
-    await cache.write(header(2), [], [])
-    await cache.aclose()
+        cache = await opened(path, max_bytes=40)
+        await cache.write(header(2), SOME[:1], [])
+        await cache.write(header(3), SOME[:1], [], replace=True)
+        await cache.aclose()
 
-    found = everything(await read(path))
-    assert found == {at: without_box(record) for at, record in by_place(SOME).items()}
+        assert everything(await read(path)) == by_place([without_box(SOME[0])])
 
 
 @settings(
@@ -513,6 +518,16 @@ async def test_where_no_directory_can_be_there_is_no_cache(
 
     assert not cache.is_open
     assert "going on without a cache" in caplog.text
+
+
+async def test_it_is_closed_though_all_is_cancelled(path: Path) -> None:
+    """As at the end of a mount that is interrupted."""
+    cache = await opened(path)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await cache.aclose()
+
+    assert await read(path) is None
 
 
 # --- processes and room ------------------------------------------------------------------------
