@@ -18,6 +18,10 @@ EMBEDDED: Final = "embedded"
 DEFAULT_PROFILE: Final = "default"
 _ALLOW_UNSIGNED: Final = False
 
+_UNLIMITED: Final = "none"
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([smhd]?)")
+_UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
 _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _T = TypeVar("_T")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -32,11 +36,13 @@ class Directories:
         config_file: the configuration.
         data: keys and the embedded service's database.
         state: logs.
+        cache: what may be deleted at any time.
     """
 
     config_file: Path
     data: Path
     state: Path
+    cache: Path
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Directories:
@@ -47,6 +53,7 @@ class Directories:
             config_file=Path(named).absolute() if named else config,
             data=_base(environment, "XDG_DATA_HOME", ".local/share") / "smfs",
             state=_base(environment, "XDG_STATE_HOME", ".local/state") / "smfs",
+            cache=_base(environment, "XDG_CACHE_HOME", ".cache") / "smfs",
         )
 
     @property
@@ -62,6 +69,10 @@ class Directories:
         """The log of a profile."""
         return self.state / f"{profile}.log"
 
+    def cache_file(self, profile: str) -> Path:
+        """What a profile knew of its space, sealed."""
+        return self.cache / f"{profile}.cache"
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -70,6 +81,8 @@ class Flags:
     profile: str | None = None
     service: str | None = None
     allow_unsigned: bool | None = None
+    cache: bool | None = None
+    max_stale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,17 @@ class Settings:
         profile: the name of the identity.
         service: the service's URL; None for the embedded one.
         allow_unsigned: whether own secrets may be unsigned (the design, section 3).
+        cache: whether a mount keeps what it knows on disk.
+        max_stale: how many seconds a secret may be out of touch with the service and still be
+            read; None for no limit.
         directories: where files are kept.
     """
 
     profile: str
     service: str | None
     allow_unsigned: bool
+    cache: bool
+    max_stale: float | None
     directories: Directories = field(repr=False)
 
     @property
@@ -98,6 +116,11 @@ class Settings:
         """The log of the profile."""
         return self.directories.log_file(self.profile)
 
+    @property
+    def cache_file(self) -> Path:
+        """What the profile knew of its space."""
+        return self.directories.cache_file(self.profile)
+
 
 @dataclass(frozen=True)
 class _Section:
@@ -105,6 +128,8 @@ class _Section:
 
     service: str | None = None
     allow_unsigned: bool | None = None
+    cache: bool | None = None
+    max_stale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +145,8 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
+            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts
+            as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -131,22 +157,37 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         flags.profile, environment.get("SMFS_PROFILE") or None, file.profile, DEFAULT_PROFILE
     )
     check_profile_name(profile)
-    section = file.profiles.get(profile, _Section())
-    service = _first(
-        flags.service,
-        environment.get("SMFS_SERVICE") or None,
-        section.service,
-        file.common.service,
-        EMBEDDED,
+    sections = (
+        _Section(
+            flags.service,
+            flags.allow_unsigned,
+            flags.cache,
+            flags.max_stale,
+        ),
+        _of_environment(environment),
+        file.profiles.get(profile, _Section()),
+        file.common,
     )
-    allow_unsigned = _first(
-        flags.allow_unsigned,
-        _switch(environment, "SMFS_ALLOW_UNSIGNED"),
-        section.allow_unsigned,
-        file.common.allow_unsigned,
-        _ALLOW_UNSIGNED,
+    named = _first(*(each.service for each in sections), EMBEDDED)
+    service = None if named == EMBEDDED else named
+    return Settings(
+        profile=profile,
+        service=service,
+        allow_unsigned=_first(*(each.allow_unsigned for each in sections), _ALLOW_UNSIGNED),
+        # The embedded service is a file on the same disk, and never away.
+        cache=_first(*(each.cache for each in sections), service is not None),
+        max_stale=_seconds(_first(*(each.max_stale for each in sections), _UNLIMITED)),
+        directories=directories,
     )
-    return Settings(profile, None if service == EMBEDDED else service, allow_unsigned, directories)
+
+
+def _of_environment(environment: Mapping[str, str]) -> _Section:
+    return _Section(
+        service=environment.get("SMFS_SERVICE") or None,
+        allow_unsigned=_switch(environment, "SMFS_ALLOW_UNSIGNED"),
+        cache=_switch(environment, "SMFS_CACHE"),
+        max_stale=environment.get("SMFS_MAX_STALE") or None,
+    )
 
 
 def check_profile_name(name: str) -> None:
@@ -179,6 +220,18 @@ def _switch(environment: Mapping[str, str], variable: str) -> bool | None:
     return None
 
 
+def _seconds(text: str) -> float | None:
+    if text == _UNLIMITED:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"{text!r} is no time that content may be stale: seconds, or a number with s, m, h or "
+            f"d, or {_UNLIMITED!r}"
+        )
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
 def _read_file(path: Path) -> _File:
     try:
         content = tomllib.loads(path.read_bytes().decode())
@@ -209,6 +262,8 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
     section = _Section(
         service=_taken(path, content, "service", str),
         allow_unsigned=_taken(path, content, "allow_unsigned", bool),
+        cache=_taken(path, content, "cache", bool),
+        max_stale=_taken_time(path, content, "max_stale"),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.
@@ -221,3 +276,10 @@ def _taken(path: Path, content: dict[str, Any], key: str, kind: type[_T]) -> _T 
     if value is not None and not isinstance(value, kind):
         raise ConfigError(f"{path}: {key} must be of type {kind.__name__}")
     return value
+
+
+def _taken_time(path: Path, content: dict[str, Any], key: str) -> str | None:
+    """A time as text, for seconds are written without quotes."""
+    if type(content.get(key)) in (int, float):
+        return str(content.pop(key))
+    return _taken(path, content, key, str)

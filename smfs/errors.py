@@ -201,6 +201,10 @@ class ServiceBusy(ServiceUnavailable):
     """The service asked to come back later (HTTP 429 or 503) until the deadline had passed."""
 
 
+class CacheUnusable(SmfsError):
+    """The cache on disk cannot be had: another process has it, or its place is taken."""
+
+
 # --- the tree of files ------------------------------------------------------------------------
 
 

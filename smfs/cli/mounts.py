@@ -13,6 +13,7 @@ from smfs.cli.options import (
     connection_options,
     current_settings,
     flags_of,
+    staleness_options,
 )
 from smfs.errors import ConfigError
 
@@ -28,6 +29,7 @@ _DIRECTORY = click.Path(path_type=Path)
         "smfs mount ~/secrets",
         "smfs mount --profile work --service https://secrets.example.org ~/work-secrets",
         "smfs mount --foreground ~/secrets",
+        "smfs mount --no-cache --max-stale 1h ~/secrets",
     ),
 )
 @click.argument("directory", metavar="DIR", type=_DIRECTORY)
@@ -36,6 +38,7 @@ _DIRECTORY = click.Path(path_type=Path)
 @click.option("--ready-fd", type=int, hidden=True)
 @connection_options
 @allow_unsigned_option
+@staleness_options
 def mount_command(
     directory: Path, *, foreground: bool, allow_other: bool, ready_fd: int | None
 ) -> None:

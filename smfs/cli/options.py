@@ -17,7 +17,7 @@ _KEY: Final = "smfs.flags"
 
 
 def flags_of(context: click.Context) -> Flags:
-    """What `--profile`, `--service` and `--allow-unsigned` named, before or behind the command."""
+    """What the options of this module named, before or behind the command."""
     found: Flags = context.meta.setdefault(_KEY, Flags())
     return found
 
@@ -69,6 +69,25 @@ def allow_unsigned_option(command: _Command) -> _Command:
         callback=_remember,
         help="Whether own secrets that nobody signed are read.",
     )(command)
+
+
+def staleness_options(command: _Command) -> _Command:
+    """`--cache` and `--max-stale TIME`."""
+    cache = click.option(
+        "--cache/--no-cache",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Whether the mount keeps what it knows on disk, for when the service is away.",
+    )
+    max_stale = click.option(
+        "--max-stale",
+        metavar="TIME",
+        expose_value=False,
+        callback=_remember,
+        help="How long without the service secrets may be read: 90, 5m, 2h, 7d; or none (no end).",
+    )
+    return cache(max_stale(command))
 
 
 def json_option(command: _Command) -> _Command:

@@ -49,6 +49,7 @@ EXPECTED = {
     errors.ServiceUnavailable: errno.EHOSTUNREACH,
     errors.DeadlineExceeded: errno.ETIMEDOUT,
     errors.ServiceBusy: errno.ETIMEDOUT,
+    errors.CacheUnusable: errno.EIO,
     errors.TreeError: errno.EIO,
     errors.NoSuchName: errno.ENOENT,
     errors.NameTaken: errno.EEXIST,
