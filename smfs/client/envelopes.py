@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -293,13 +294,35 @@ class Envelopes:
         )
 
     async def take(self, sender: str, secret_id: str, delivery: Delivery) -> Stored:
-        """What getSecretFrom hands out, not yet judged; a one-time secret is gone afterwards."""
+        """What getSecretFrom hands out, not yet judged; a one-time secret is gone afterwards.
+
+        Raises:
+            SecretNotFound: when it is gone; by an attempt of ours if the delivery is still lost.
+        """
         await self.limits.check_id(secret_id)
-        answer = await self.session.call(
-            requests.GetSecretFrom, delivery, from_id=sender, secret_id=secret_id
-        )
+        try:
+            answer = await self.session.call(
+                requests.GetSecretFrom, delivery, from_id=sender, secret_id=secret_id
+            )
+        except SecretNotFound:
+            if not delivery.lost:
+                raise
+            answer = await self._take_again(sender, secret_id, delivery)
         address = self.from_address(sender, secret_id)
         return await self.inspect(address, StoredSecret(box_of(answer.value)))
+
+    async def _take_again(self, sender: str, secret_id: str, delivery: Delivery) -> Answer:
+        """What an attempt consumed whose answer was lost, where the service has kept it."""
+        found = await self.session.connection.discover()
+        if found is None or requests.RepeatSecretFrom.route() not in found.features:
+            raise SecretNotFound(secret_id)
+        for first in delivery.signatures:
+            with suppress(SecretNotFound):
+                return await self.session.call(
+                    requests.RepeatSecretFrom, from_id=sender, secret_id=secret_id, first=first
+                )
+        delivery.lost = False
+        raise SecretNotFound(secret_id)
 
     async def shared_by(self, sender: str, secret_id: str) -> Stored:
         """What `sender` shared, by getSecretFrom.

@@ -45,12 +45,14 @@ class Delivery:
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
         lost: an attempt may have been carried out though its answer never came.
+        signatures: of all attempts, 128 hex digits each.
         patience: seconds that the service may wait before it answers.
         tries: how often it is made at the most when the service cannot be reached.
     """
 
     repeatable: bool = True
     lost: bool = False
+    signatures: list[str] = field(default_factory=list)
     patience: float = 0.0
     tries: int = ATTEMPTS
 

@@ -201,7 +201,9 @@ class Session:
             if next(attempts):
                 # Another client with the same key may be counting in step with this one.
                 self._nonces.jump()
-            return _wire(self._sign(connection, request_type, fields))
+            request = self._sign(connection, request_type, fields)
+            delivery.signatures.append(request.signature)
+            return _wire(request)
 
         return await connection.post(
             compose,

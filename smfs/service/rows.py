@@ -14,6 +14,7 @@ from smfs.errors import SpaceNotFound
 from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 from smfs.service.admission_rows import AdmissionRows
 from smfs.service.feed_rows import FeedRows
+from smfs.service.handed_rows import HandedRows
 from smfs.service.hook_rows import HookRows, Target
 from smfs.service.keys import node_key, secret_key
 
@@ -42,6 +43,7 @@ class Rows:
         hooks: the notification hooks.
         admission: the auth codes and used signatures.
         feed: what the change feed tells.
+        handed: the one-time secrets that were handed out.
     """
 
     def __init__(self, connection: sqlite3.Connection, now: int) -> None:
@@ -50,6 +52,7 @@ class Rows:
         self.hooks = HookRows(connection)
         self.admission = AdmissionRows(connection, now)
         self.feed = FeedRows(connection, now)
+        self.handed = HandedRows(connection, now)
 
     # --- spaces -------------------------------------------------------------------------------
 

@@ -64,6 +64,18 @@ CREATE TABLE gone (                  -- what was there, so that the feed can tel
     FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE handed_out (            -- one-time secrets that are gone, in case the answer was lost
+    node_id    BLOB NOT NULL,        -- who got it
+    signature  BLOB NOT NULL,        -- of his request
+    from_id    BLOB NOT NULL,
+    secret_id  BLOB NOT NULL,
+    point      BLOB NOT NULL,
+    content    BLOB NOT NULL,
+    time       INTEGER NOT NULL,     -- once that request could not be repeated, the row goes
+    PRIMARY KEY (node_id, signature),
+    FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
+) STRICT;
+
 CREATE TABLE hooks (
     node_id    BLOB NOT NULL,
     hook_id    BLOB NOT NULL,        -- 16 random bytes
@@ -102,3 +114,4 @@ CREATE INDEX secrets_by_revision ON secrets (node_id, revision, from_id, secret_
 CREATE INDEX sub_spaces_by_place ON sub_spaces (node_id, place);
 CREATE INDEX recipients_by_revision ON recipients (node_id, revision);
 CREATE INDEX gone_by_time ON gone (time);
+CREATE INDEX handed_out_by_time ON handed_out (time);

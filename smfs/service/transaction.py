@@ -120,6 +120,7 @@ class Worker:
             rows = Rows(connection, self._now())
             rows.admission.forget_signatures()
             rows.feed.forget()
+            rows.handed.forget()
             op = Operation(rows, self._now(), self._service, self._content_bytes)
             for node_id, from_id in rows.closed():
                 op.close(node_id, from_id)

@@ -34,11 +34,24 @@ CREATE TABLE gone (
     FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE handed_out (
+    node_id    BLOB NOT NULL,
+    signature  BLOB NOT NULL,
+    from_id    BLOB NOT NULL,
+    secret_id  BLOB NOT NULL,
+    point      BLOB NOT NULL,
+    content    BLOB NOT NULL,
+    time       INTEGER NOT NULL,
+    PRIMARY KEY (node_id, signature),
+    FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
+) STRICT;
+
 CREATE INDEX sub_spaces_of_space_by_end ON sub_spaces (node_id, closure_date)
     WHERE closure_date IS NOT NULL;
 CREATE INDEX secrets_by_revision ON secrets (node_id, revision, from_id, secret_id, one_time);
 CREATE INDEX sub_spaces_by_place ON sub_spaces (node_id, place);
 CREATE INDEX recipients_by_revision ON recipients (node_id, revision);
 CREATE INDEX gone_by_time ON gone (time);
+CREATE INDEX handed_out_by_time ON handed_out (time);
 
 UPDATE service SET schema = 2;

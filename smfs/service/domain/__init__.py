@@ -31,6 +31,7 @@ FUNCTIONS: Final[Mapping[type[Request], Callable[..., Any]]] = MappingProxyType(
         requests.CheckShare: sharing.check_share,
         requests.GetChanges: changes.get_changes,
         requests.GetSecretFrom: sharing.get_secret_from,
+        requests.RepeatSecretFrom: sharing.repeat_secret_from,
         requests.DeleteSharedSecret: sharing.delete_shared_secret,
         requests.AddNotificationHook: hooks.add_notification_hook,
         requests.GetNotificationHooks: hooks.get_notification_hooks,
@@ -47,6 +48,7 @@ READING: Final = frozenset(
         requests.GetNotificationHooks,
         requests.CheckShare,
         requests.GetChanges,
+        requests.RepeatSecretFrom,
     }
 )
 """The requests that change nothing, so that nothing of them must survive a loss of power."""
