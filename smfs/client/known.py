@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
+from smfs.client.petnames import petname_id, split_petname_id
 from smfs.client.trust import RESERVED, is_reserved
 from smfs.client.versions import Sender, Version
 from smfs.crypto.identity import is_node_id
@@ -28,7 +29,7 @@ def split_sent_id(own_id: str) -> tuple[str, str] | None:
 
 
 class Known:
-    """Three maps and how often they have changed.
+    """Four maps and how often they have changed.
 
     A snapshot that was handed out never changes: the next change copies the map first.
 
@@ -42,6 +43,7 @@ class Known:
         self._own_is_shared = False
         self._sent: dict[str, Mapping[str, Version]] = {}
         self._senders: dict[str, Sender] = {}
+        self._names: Mapping[str, Version] = {}
 
     def own(self) -> Mapping[str, Version]:
         """The own secrets by id, without the software's."""
@@ -56,16 +58,24 @@ class Known:
         """The accepted senders by node id."""
         return MappingProxyType(self._senders)
 
+    def names(self) -> Mapping[str, Version]:
+        """The secrets that hold what petnames stand for, by petname."""
+        return MappingProxyType(self._names)
+
     def own_version(self, own_id: str) -> Version | None:
-        """What is known of one own secret or copy."""
+        """What is known of one own secret, copy or petname."""
+        if petname := split_petname_id(own_id):
+            return self._names.get(petname)
         if copy := split_sent_id(own_id):
             node_id, secret_id = copy
             return self._sent.get(node_id, {}).get(secret_id)
         return self._own.get(own_id)
 
     def put_own(self, own_id: str, version: Version) -> None:
-        """Notes one own secret or copy; the software's other ids are passed over."""
-        if copy := split_sent_id(own_id):
+        """Notes one own secret, copy or petname; the software's other ids are passed over."""
+        if petname := split_petname_id(own_id):
+            self._replace_names({**self._names, petname: version})
+        elif copy := split_sent_id(own_id):
             node_id, secret_id = copy
             mine = {**self._sent.get(node_id, {}), secret_id: version}
             self._replace_sent({**self._sent, node_id: mine})
@@ -74,8 +84,10 @@ class Known:
             self._writable_own()[own_id] = version
 
     def drop_own(self, own_id: str) -> None:
-        """Notes that an own secret or copy is gone."""
-        if copy := split_sent_id(own_id):
+        """Notes that an own secret, copy or petname is gone."""
+        if petname := split_petname_id(own_id):
+            self._replace_names({k: v for k, v in self._names.items() if k != petname})
+        elif copy := split_sent_id(own_id):
             node_id, secret_id = copy
             mine = {k: v for k, v in self._sent.get(node_id, {}).items() if k != secret_id}
             self._replace_sent({**self._sent, node_id: mine})
@@ -84,22 +96,26 @@ class Known:
             del self._writable_own()[own_id]
 
     def replace_own(self, versions: Mapping[str, Version]) -> None:
-        """Takes a whole listing of own secrets and copies."""
+        """Takes a whole listing of own secrets, copies and petnames."""
         own: dict[str, Version] = {}
         sent: dict[str, dict[str, Version]] = {}
+        names: dict[str, Version] = {}
         for own_id, version in versions.items():
-            if copy := split_sent_id(own_id):
+            if petname := split_petname_id(own_id):
+                names[petname] = version
+            elif copy := split_sent_id(own_id):
                 sent.setdefault(copy[0], {})[copy[1]] = version
             elif not is_reserved(own_id):
                 own[own_id] = version
         self._replace_sent(sent)
+        self._replace_names(names)
         self.generation += _differ(self._own, own)
         self._own, self._own_is_shared = own, False
 
     def own_ids(self) -> list[str]:
-        """The ids of all own secrets and copies."""
+        """The ids of all own secrets, copies and petnames."""
         copies = [sent_id(node, key) for node, mine in self._sent.items() for key in mine]
-        return [*self._own, *copies]
+        return [*self._own, *copies, *map(petname_id, self._names)]
 
     def put_sender(self, sender: Sender) -> None:
         """Notes one sender with what he shared."""
@@ -135,6 +151,10 @@ class Known:
         )
         self.generation += not same
         self._sent = kept
+
+    def _replace_names(self, names: Mapping[str, Version]) -> None:
+        self.generation += _differ(self._names, names)
+        self._names = dict(names)
 
     def _count(self, old: Version | None, new: Version) -> None:
         self.generation += old is None or not _same(old, new)

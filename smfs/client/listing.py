@@ -10,6 +10,7 @@ import anyio
 
 from smfs.client.envelopes import Envelopes, Stored, Written
 from smfs.client.known import Known, split_sent_id
+from smfs.client.petnames import split_petname_id
 from smfs.client.shared import SharedTurn
 from smfs.client.trust import is_reserved
 from smfs.client.versions import Sender, Version
@@ -278,7 +279,8 @@ class Listing:
 
 
 def _is_shown(own_id: str) -> bool:
-    return not is_reserved(own_id) or split_sent_id(own_id) is not None
+    is_ours = split_sent_id(own_id) is not None or split_petname_id(own_id) is not None
+    return is_ours or not is_reserved(own_id)
 
 
 def _whole(date: float | None) -> int | None:

@@ -14,6 +14,7 @@ from smfs.client.consuming import Consuming
 from smfs.client.deadlines import operation
 from smfs.client.known import Known, sent_id
 from smfs.client.listing import Listing
+from smfs.client.petnames import Petnames
 from smfs.client.shared import again
 from smfs.client.versions import Reading, RequireSignatures, Sender, Version
 from smfs.errors import (
@@ -50,6 +51,7 @@ class View:
     Attributes:
         client: as given.
         node_id: whose space it is.
+        petnames: his short names for nodes.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class View:
         self._envelopes = envelopes
         self._known = Known()
         self._listing = Listing(envelopes, self._known)
+        self.petnames = Petnames(self, self._known.names)
         self._consuming = Consuming(envelopes, self._listing)
         self._refusals: dict[str, tuple[SmfsError, float]] = {}
 
@@ -80,7 +83,7 @@ class View:
 
     @property
     def generation(self) -> int:
-        """Grows with every change of the three maps."""
+        """Grows with every change of the maps."""
         return self._known.generation
 
     def own(self) -> Mapping[str, Version]:
