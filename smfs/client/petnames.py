@@ -82,8 +82,15 @@ class Petnames:
 
     def names(self) -> Mapping[str, str]:
         """The node ids by petname, as of the last `refresh`, without asking anybody."""
-        found = {petname: self._known(petname) for petname in self._listed()}
+        found = {petname: self.known(petname) for petname in self._listed()}
         return {petname: node_id for petname, node_id in found.items() if node_id is not None}
+
+    def known(self, petname: str) -> str | None:
+        """The node id that a petname stands for, as `names` says."""
+        version = self._listed().get(petname)
+        if version is None or version.problem is not None or not self._is_opened(petname):
+            return None
+        return self._opened[petname][1]
 
     @operation
     async def refresh(self, max_age: float | None = None) -> None:
@@ -113,7 +120,15 @@ class Petnames:
         if petname not in self._listed() and not await self._view.look_again(since):
             await self._view.check_own(petname_id(petname))
         await self._open(petname)
-        return self._known(petname)
+        return self.known(petname)
+
+    @operation
+    async def ask(self, petname: str) -> str | None:
+        """As `node_of`, but the service is asked in any case: it also tells whether it is there."""
+        if not is_petname(petname):
+            return None
+        await self._read(petname)
+        return self.known(petname)
 
     async def set(self, petname: str, node_id: str) -> None:
         """Has a petname stand for a node; when this returns, the service has taken it.
@@ -137,21 +152,16 @@ class Petnames:
         except SecretNotFound:
             raise PetnameNotFound(petname) from None
 
-    def _known(self, petname: str) -> str | None:
-        version = self._listed().get(petname)
-        if version is None or version.problem is not None or not self._is_opened(petname):
-            return None
-        return self._opened[petname][1]
-
     def _is_opened(self, petname: str) -> bool:
         version = self._listed().get(petname)
         token, _ = self._opened.get(petname, (None, None))
         return version is None or version.token == token
 
     async def _open(self, petname: str) -> None:
-        """Looks at what a petname stands for, unless that was done for this version of it."""
-        if self._is_opened(petname):
-            return
+        if not self._is_opened(petname):
+            await self._read(petname)
+
+    async def _read(self, petname: str) -> None:
         node_id = None
         try:
             node_id = parse_named((await self._view.read_own(petname_id(petname))).content)
