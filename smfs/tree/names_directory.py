@@ -62,8 +62,9 @@ class NameFile(LineFile):
         return OpenLine(self, writes=intent.write)
 
     async def set_times(self, times: Times) -> None:
-        """As `Node` says; `touch` is told that it makes no petname."""
+        """As `Node` says; `touch` is told that it makes no petname, and makes none."""
         if self.pending and not self.changed:
+            self.forget()
             raise InvalidInput("a petname needs a node id in it")
         await super().set_times(times)
 
