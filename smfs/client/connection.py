@@ -146,6 +146,11 @@ class Connection:
                     self.is_known = True
         return self.discovered
 
+    def forget(self) -> None:
+        """What the service is has to be found out anew."""
+        self.is_known = False
+        self.discovered = None
+
     async def post(
         self,
         compose: Compose,
@@ -187,7 +192,7 @@ class Connection:
         began = anyio.current_time()
         ends_at = end_of_operation()
         if ends_at is None:
-            ends_at = began + self.deadline
+            ends_at = began + self.deadline + attempts.delivery.patience
         self._under_way += 1
         try:
             self._check_silence()
@@ -278,6 +283,7 @@ class Connection:
         self.health.requests += 1
         # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
+        timeout += delivery.patience
         was_lost, delivery.lost = delivery.lost, True  # until the answer is here
         try:
             async with self._client().stream(

@@ -124,10 +124,11 @@ class Petnames:
 
     @operation
     async def ask(self, petname: str) -> str | None:
-        """As `node_of`, but the service is asked in any case: it also tells whether it is there."""
+        """As `node_of`, but fails when nothing could be written now (`View.check_own`)."""
         if not is_petname(petname):
             return None
-        await self._read(petname)
+        await self._view.check_own(petname_id(petname))
+        await self._open(petname)
         return self.known(petname)
 
     async def set(self, petname: str, node_id: str) -> None:
@@ -155,13 +156,13 @@ class Petnames:
     def _is_opened(self, petname: str) -> bool:
         version = self._listed().get(petname)
         token, _ = self._opened.get(petname, (None, None))
-        return version is None or version.token == token
+        # What nobody has looked at yet has no token at all.
+        return version is None or (version.is_opened and version.token == token)
 
     async def _open(self, petname: str) -> None:
-        if not self._is_opened(petname):
-            await self._read(petname)
-
-    async def _read(self, petname: str) -> None:
+        """Looks at what a petname stands for, unless that was done for this version of it."""
+        if self._is_opened(petname):
+            return
         node_id = None
         try:
             node_id = parse_named((await self._view.read_own(petname_id(petname))).content)

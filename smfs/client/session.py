@@ -23,6 +23,7 @@ from smfs.protocol import canonical, signing
 from smfs.protocol.requests import (
     AUTH_CODE_OPEN_SPACE,
     DeleteSecretSpace,
+    GetChanges,
     GetNodeId,
     GetNotificationHooks,
     GetSecretSpace,
@@ -38,7 +39,7 @@ _NO_NEWCOMERS: Final = (
     "the service keeps no secret space for you and opens none without an auth code of its own"
 )
 _NO_SUCH_CODE: Final = "the auth code is unknown to the service, used up, or for something else"
-_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks)
+_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks, GetChanges)
 _NEED_NO_SPACE: Final = (OpenSecretSpace, DeleteSecretSpace)
 
 

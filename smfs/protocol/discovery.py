@@ -15,7 +15,7 @@ REVISION_HEADER: Final = "smfs-revision"
 """The header of a write's answer that carries the revision which the write was given."""
 
 VERSION: Final = 1
-FEATURES: Final = ("checkShare", "revision")
+FEATURES: Final = ("checkShare", "revision", "changes")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def get_secret_from(op: Operation, request: requests.GetSecretFrom) -> Box:
         raise SecretNotFound(secret_id)
     if found.is_one_time:
         op.rows.delete_secret(node_id, sender, secret_id)
-        op.changed(node_id)
+        op.rows.feed.secret_went(node_id, sender, secret_id, op.changed(node_id))
     return found.box
 
 
@@ -58,4 +58,5 @@ def delete_shared_secret(op: Operation, request: requests.DeleteSharedSecret) ->
     op.accepted(recipient, sender)
     if not op.rows.delete_secret(recipient, sender, secret_id):
         raise SecretNotFound(secret_id)
-    op.rows.next_revision(recipient)
+    revision = op.rows.next_revision(recipient)
+    op.rows.feed.secret_went(recipient, sender, secret_id, revision)
