@@ -97,6 +97,13 @@ class SecretNotFound(RefusedWith):
         return f"there is no secret {self.subject[:_SHOWN]!r}"
 
 
+class PetnameNotFound(SecretNotFound):
+    """There is no petname `subject`, or none that can be trusted."""
+
+    def __str__(self) -> str:
+        return f"there is no petname {self.subject[:_SHOWN]!r}"
+
+
 class NotAccepted(RefusedWith):
     """There is no sub space for the sender `subject`."""
 

@@ -32,6 +32,8 @@ _MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "unshare": "sharing",
         "accept": "sharing",
         "deny": "sharing",
+        "name": "names",
+        "names": "names",
         "serve": "serve",
     }
 )

@@ -111,11 +111,25 @@ def as_secret_id(argument: str) -> str:
     return text
 
 
-def as_node_id(argument: str) -> str:
-    """A node id as click converts it."""
+def as_node(argument: str) -> str:
+    """A node id or a petname as click converts it; `node_of` tells whom the petname stands for."""
+    from smfs.client.petnames import is_petname
     from smfs.crypto.identity import is_node_id
 
     text = argument.lower().removeprefix("0x")
-    if not is_node_id(text):
-        raise click.BadParameter("a node id has 64 hex digits; `smfs id` prints one's own")
-    return text
+    if is_node_id(text):
+        return text
+    if not is_petname(argument):
+        raise click.BadParameter(
+            "it is neither a node id, which has 64 hex digits, nor a petname (`smfs names`)"
+        )
+    return argument
+
+
+def as_petname(argument: str) -> str:
+    """A petname as click converts it."""
+    from smfs.client.petnames import is_petname
+
+    if not is_petname(argument):
+        raise click.BadParameter("it is 1 to 63 of a-z 0-9 . _ - and begins with a-z 0-9")
+    return argument

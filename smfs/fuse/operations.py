@@ -161,6 +161,11 @@ class MountOperations(pyfuse3.Operations):
         raise OperationRefused("symbolic links cannot be made")
 
     @_upcall
+    async def readlink(self, inode: int, ctx: pyfuse3.RequestContext) -> bytes:
+        """Where a symbolic link leads."""
+        return self._tree.read_link(inode).encode()
+
+    @_upcall
     async def mknod(
         self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:

@@ -15,6 +15,7 @@ import anyio.abc
 
 from smfs.client.view import View
 from smfs.errors import (
+    InvalidInput,
     InvalidName,
     IsADirectory,
     NoSuchName,
@@ -27,7 +28,9 @@ from smfs.tree.context import Context
 from smfs.tree.directories import FromDirectory, Root, SharedDirectory
 from smfs.tree.failures import Failures
 from smfs.tree.happenings import Happening
+from smfs.tree.links import Link
 from smfs.tree.names import check_name
+from smfs.tree.names_directory import NamesDirectory
 from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.status import StatusFile
 from smfs.tree.stores import OwnStore
@@ -74,13 +77,13 @@ class Tree:
         self._own = Area(context, OwnStore(self.view), ("own",))
         self._from = FromDirectory(context)
         self._shared = SharedDirectory(context)
-        self._accept = AcceptDirectory(context)
         root.show(
             {
                 "own": self._own.top,
                 "from": self._from,
                 "shared": self._shared,
-                ".accept": self._accept,
+                ".accept": AcceptDirectory(context),
+                ".names": NamesDirectory(context),
                 ".status": StatusFile(context, self.status),
             }
         )
@@ -207,6 +210,13 @@ class Tree:
     async def entries(self, inode: int) -> list[tuple[bytes, Node]]:
         """The names and nodes in a directory, without `.` and `..`."""
         return [(name.encode(), node) for name, node in await self._directory(inode).entries()]
+
+    def read_link(self, inode: int) -> str:
+        """Where a symbolic link leads; InvalidInput when it is none (readlink(2))."""
+        node = self.inodes.get(inode)
+        if not isinstance(node, Link):
+            raise InvalidInput("not a symbolic link")
+        return node.target
 
     async def open(self, inode: int, intent: Intent) -> OpenFile:
         """Opens a file."""

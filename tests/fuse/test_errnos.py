@@ -27,6 +27,7 @@ EXPECTED = {
     errors.SpaceNotFound: errno.EACCES,
     errors.SecretNotFound: errno.ENOENT,
     errors.NotAccepted: errno.EACCES,
+    errors.PetnameNotFound: errno.ENOENT,
     errors.HookNotFound: errno.EIO,
     errors.DanglingHook: errno.EIO,
     errors.InvalidHookTarget: errno.EIO,
