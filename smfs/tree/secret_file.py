@@ -12,6 +12,7 @@ from smfs.client.view import Version
 from smfs.errors import (
     AccessRefused,
     NoSuchName,
+    SecretNotFound,
     ServiceUnavailable,
     SmfsError,
     StaleNode,
@@ -163,7 +164,8 @@ class SecretFile(File):
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
         if self.unlinked and not self.handles:
-            raise StaleNode("the name has got another file")
+            await self._load_successor(intent)
+            return False
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
@@ -177,6 +179,19 @@ class SecretFile(File):
                 self.buffer = bytearray()
             return False
         return await self._load(self.secret_id, intent)
+
+    async def _load_successor(self, intent: Intent) -> None:
+        """What the name stands for by now: it got another file between its lookup and its open.
+
+        The kernel looks a stale name up once more, but only once: where a file is replaced again
+        and again, a reader would fail in the end.
+        """
+        if self.secret_id is None or intent.write or intent.truncate:
+            raise StaleNode("the name has got another file")
+        try:
+            self.buffer = bytearray((await self.area.fetch(self.secret_id)).content)
+        except SecretNotFound:
+            raise StaleNode("the name is gone, or its file is not uploaded yet") from None
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
         reading = await self.area.fetch(secret_id)
