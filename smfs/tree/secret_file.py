@@ -152,6 +152,7 @@ class SecretFile(File):
         if self.buffer is None:
             self.buffer = bytearray()
         self.handles += 1
+        self._overflowed = self._overflowed and bool(self._writers)
         changes = intent.write or intent.truncate
         self._writers += changes
         return OpenSecret(self, writes=changes, keep_cache=keep_cache)
@@ -181,17 +182,17 @@ class SecretFile(File):
         return await self._load(self.secret_id, intent)
 
     async def _load_successor(self, intent: Intent) -> None:
-        """What the name stands for by now: it got another file between its lookup and its open.
+        """Shows what the name has got since it was looked up.
 
-        The kernel looks a stale name up once more, but only once: where a file is replaced again
-        and again, a reader would fail in the end.
+        The kernel looks a stale name up only once more: too seldom for what is replaced often.
         """
         if self.secret_id is None or intent.write or intent.truncate:
             raise StaleNode("the name has got another file")
         try:
-            self.buffer = bytearray((await self.area.fetch(self.secret_id)).content)
+            reading = await self.area.fetch(self.secret_id)
         except SecretNotFound:
             raise StaleNode("the name is gone, or its file is not uploaded yet") from None
+        self.buffer = bytearray(reading.content)
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
         reading = await self.area.fetch(secret_id)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,10 @@ from tests.mount.posix.harness import LIBC, RENAME_WHITEOUT, get, outcome, put, 
 
 _PUNCH_HOLE: Final = 0x03
 _FICLONE: Final = 0x40049409
+_ACL: Final = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHi", tag, permissions, -1) for tag, permissions in ((1, 6), (4, 0), (32, 0))
+)
+"""What stands for the mode 0600 (acl(5))."""
 
 
 def _fallocate(mode: int) -> None:
@@ -74,7 +79,7 @@ OPERATIONS: Final[dict[str, Callable[[], object]]] = {
     "chown": lambda: _kept(lambda: os.chown("f", 12, 34)),
     "setxattr": lambda: os.setxattr("f", "user.mine", b"x"),
     "removexattr": lambda: os.removexattr("f", "user.smfs.state"),
-    "setxattr of an ACL": lambda: os.setxattr("f", "system.posix_acl_access", b"x"),
+    "setxattr of an ACL": lambda: os.setxattr("f", "system.posix_acl_access", _ACL),
     "write past 1 MiB": lambda: os.truncate("f", (1 << 20) + 1),
     "fallocate": lambda: _fallocate(0),
     "fallocate of a hole": lambda: _fallocate(_PUNCH_HOLE),

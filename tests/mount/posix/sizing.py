@@ -133,14 +133,26 @@ def check_the_limit() -> None:
 
 
 def check_a_write_across_the_limit() -> None:
-    """Takes what fits, or nothing; the next write says why, and so does the close."""
+    """Takes what fits, or nothing; the next one says why, and the old content stays."""
     put("f", b"old")
     descriptor = os.open("f", os.O_RDWR)
+    os.pwrite(descriptor, b"new", 0)
     with contextlib.suppress(OSError):
         same(os.pwrite(descriptor, b"x" * 8192, _LIMIT - 4096), 4096)
     refuses("EFBIG", os.pwrite, descriptor, b"x", _LIMIT)
     refuses("EFBIG", os.close, descriptor)
     same(get("f"), b"old")
+
+
+def check_a_refused_write_is_forgotten() -> None:
+    """Once the file is closed: who opens it anew writes as ever."""
+    put("f", b"old")
+    with opened("f", os.O_RDWR) as descriptor:
+        refuses("EFBIG", os.pwrite, descriptor, b"x", _LIMIT)
+    same(get("f"), b"old")
+    with opened("f", os.O_WRONLY | os.O_APPEND) as descriptor:
+        os.write(descriptor, b" and new")
+    same(get("f"), b"old and new")
 
 
 def check_copies_inside_the_kernel() -> None:
