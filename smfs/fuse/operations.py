@@ -135,16 +135,14 @@ class MountOperations(pyfuse3.Operations):
         flags: int,
         ctx: pyfuse3.RequestContext,
     ) -> None:
-        """Renames; of renameat2's flags RENAME_NOREPLACE is known."""
+        """Renames, or with RENAME_EXCHANGE exchanges two names (renameat2(2))."""
+        places = (parent_inode_old, name_old, parent_inode_new, name_new)
+        if flags == pyfuse3.RENAME_EXCHANGE:
+            await self._tree.exchange(*places)
+            return
         if flags & ~pyfuse3.RENAME_NOREPLACE:
-            raise InvalidInput("names cannot be exchanged in one step")
-        await self._tree.rename(
-            parent_inode_old,
-            name_old,
-            parent_inode_new,
-            name_new,
-            no_replace=bool(flags & pyfuse3.RENAME_NOREPLACE),
-        )
+            raise InvalidInput("a rename that is not known")
+        await self._tree.rename(*places, no_replace=bool(flags & pyfuse3.RENAME_NOREPLACE))
 
     @_upcall
     async def link(
@@ -211,7 +209,7 @@ class MountOperations(pyfuse3.Operations):
     @_upcall
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         """What `df` shows."""
-        return attributes.capacity()
+        return attributes.capacity(self._tree.usage())
 
     @_upcall
     async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:

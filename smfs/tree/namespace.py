@@ -71,6 +71,14 @@ class Namespace:
         """Takes an empty directory away."""
         del self._require(path[:-1]).children[path[-1]]
 
+    def close_directory(self, path: Path) -> None:
+        """Ends a directory in which nothing is; its own secret is then the file of its name."""
+        parent = self._require(path[:-1])
+        folder = parent.children[path[-1]]
+        folder.is_directory = bool(folder.children)
+        if not folder.is_directory and folder.secret_id is None:
+            del parent.children[path[-1]]
+
     def kind(self, path: Path) -> Kind | None:
         """What a path names, if anything."""
         if path and path[-1] == names.DIRECTORY_SELF:

@@ -49,6 +49,21 @@ class Attributes:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """How much is in a mount, as far as is known without asking.
+
+    Attributes:
+        secrets: how many of my own, and of those that I shared.
+        content_bytes: the sum of their sizes.
+        content_limit: the most bytes that one can have.
+    """
+
+    secrets: int
+    content_bytes: int
+    content_limit: int
+
+
+@dataclass(frozen=True)
 class Intent:
     """What an open is for.
 
@@ -243,6 +258,10 @@ class Directory(Node):
 
     async def rename(self, old: str, target: Directory, new: str, *, no_replace: bool) -> None:
         """Moves a name of this directory to `target`, which may be this directory."""
+        raise self._refusal()
+
+    async def exchange(self, old: str, target: Directory, new: str) -> None:
+        """Gives a name of this directory and one of `target` what the other one stands for."""
         raise self._refusal()
 
     def _refusal(self) -> AccessRefused | OperationRefused:

@@ -10,6 +10,7 @@ from smfs.client.view import Version
 from smfs.errors import (
     AccessRefused,
     NoSuchName,
+    SecretNotFound,
     ServiceUnavailable,
     SmfsError,
     StaleNode,
@@ -59,19 +60,24 @@ class SecretFile(SecretNode):
         if (intent.write or intent.truncate) and not self.area.store.writable:
             raise AccessRefused("this file is read only")
         async with self.lock:
+            # The kernel may still know the size of what was there before.
+            has_successor = self.unlinked and not self.handles
             keep_cache = await self._prepare(intent)
             if intent.truncate:
                 self.resize(0)
             elif intent.write:
                 await self.fill()
-            return self.opened(intent, keep_cache=keep_cache)
+            return self.opened(intent, keep_cache=keep_cache, direct_io=has_successor)
 
-    def opened(self, intent: Intent, *, keep_cache: bool = False) -> OpenFile:
+    def opened(
+        self, intent: Intent, *, keep_cache: bool = False, direct_io: bool = False
+    ) -> OpenFile:
         """An open file on the content as it is now."""
         self.handles += 1
+        self._overflowed = self._overflowed and bool(self._writers)
         changes = intent.write or intent.truncate
         self._writers += changes
-        return OpenSecret(self, writes=changes, keep_cache=keep_cache)
+        return OpenSecret(self, writes=changes, keep_cache=keep_cache, direct_io=direct_io)
 
     def begin(self) -> None:
         """Makes it a new and empty file."""
@@ -81,7 +87,8 @@ class SecretFile(SecretNode):
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
         if self.unlinked and not self.handles:
-            raise StaleNode("the name has got another file")
+            await self._load_successor(intent)
+            return False
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
@@ -95,6 +102,19 @@ class SecretFile(SecretNode):
                 self.buffer = bytearray()
             return False
         return await self._load(self.secret_id, intent)
+
+    async def _load_successor(self, intent: Intent) -> None:
+        """Shows what the name has got since it was looked up.
+
+        The kernel looks a stale name up only once more: too seldom for what is replaced often.
+        """
+        if self.secret_id is None or intent.write or intent.truncate:
+            raise StaleNode("the name has got another file")
+        try:
+            content = await self.area.fetch(self.secret_id)
+        except SecretNotFound:
+            raise StaleNode("the name is gone, or its file is not uploaded yet") from None
+        self.buffer = bytearray(content)
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
         version, content = self.area.store.peek(secret_id), None

@@ -31,7 +31,7 @@ from smfs.tree.happenings import Happening
 from smfs.tree.links import Link
 from smfs.tree.names import check_name
 from smfs.tree.names_directory import NamesDirectory
-from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
+from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times, Usage
 from smfs.tree.status import StatusFile
 from smfs.tree.stores import OwnStore
 
@@ -161,6 +161,12 @@ class Tree:
             "failures": [asdict(failure) for failure in self._failures.list()],
         }
 
+    def usage(self) -> Usage:
+        """What `df` shows; asks nobody."""
+        listed = (self.view.own(), *self.view.sent().values())
+        sizes = [version.size or 0 for area in listed for version in area.values()]
+        return Usage(len(sizes), sum(sizes), self.view.content_limit())
+
     # --- what the kernel asks -----------------------------------------------------------------
 
     async def lookup(self, parent: int, name: bytes) -> Node:
@@ -255,6 +261,13 @@ class Tree:
         await source.rename(
             check_name(old_name), target, check_name(new_name), no_replace=no_replace
         )
+
+    async def exchange(
+        self, one_parent: int, one_name: bytes, other_parent: int, other_name: bytes
+    ) -> None:
+        """Gives each of two names what the other one stands for; NoSuchName when one is missing."""
+        source, target = self._directory(one_parent), self._directory(other_parent)
+        await source.exchange(check_name(one_name), target, check_name(other_name))
 
     async def extended_attribute(self, inode: int, name: bytes) -> bytes:
         """The value of an extended attribute; NoAttribute when there is none."""
