@@ -18,6 +18,12 @@ EMBEDDED: Final = "embedded"
 DEFAULT_PROFILE: Final = "default"
 _ALLOW_UNSIGNED: Final = False
 
+DEADLINE_S: Final = 10.0
+"""Seconds that one operation may take at the service, unless said otherwise."""
+
+SHORTEST_DEADLINE_S: Final = 1.0
+LONGEST_DEADLINE_S: Final = 600.0
+
 _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _T = TypeVar("_T")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -70,6 +76,7 @@ class Flags:
     profile: str | None = None
     service: str | None = None
     allow_unsigned: bool | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,14 @@ class Settings:
         service: the service's URL; None for the embedded one.
         allow_unsigned: whether own secrets may be unsigned (the design, section 3).
         directories: where files are kept.
+        deadline: seconds that one operation may take at the service.
     """
 
     profile: str
     service: str | None
     allow_unsigned: bool
     directories: Directories = field(repr=False)
+    deadline: float = DEADLINE_S
 
     @property
     def key_file(self) -> Path:
@@ -105,6 +114,7 @@ class _Section:
 
     service: str | None = None
     allow_unsigned: bool | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
+            `SMFS_DEADLINE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -146,7 +156,29 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         file.common.allow_unsigned,
         _ALLOW_UNSIGNED,
     )
-    return Settings(profile, None if service == EMBEDDED else service, allow_unsigned, directories)
+    deadline = _first(
+        flags.deadline,
+        _seconds(environment, "SMFS_DEADLINE"),
+        section.deadline,
+        file.common.deadline,
+        DEADLINE_S,
+    )
+    return Settings(
+        profile,
+        None if service == EMBEDDED else service,
+        allow_unsigned,
+        directories,
+        checked_deadline(deadline),
+    )
+
+
+def checked_deadline(seconds: float) -> float:
+    """A deadline as it was given; ConfigError when it is none that one can work with."""
+    if not SHORTEST_DEADLINE_S <= seconds <= LONGEST_DEADLINE_S:
+        raise ConfigError(
+            f"the deadline must be {SHORTEST_DEADLINE_S:g} to {LONGEST_DEADLINE_S:g} seconds"
+        )
+    return seconds
 
 
 def check_profile_name(name: str) -> None:
@@ -179,6 +211,14 @@ def _switch(environment: Mapping[str, str], variable: str) -> bool | None:
     return None
 
 
+def _seconds(environment: Mapping[str, str], variable: str) -> float | None:
+    text = environment.get(variable, "")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise ConfigError(f"{variable} must be a number of seconds") from None
+
+
 def _read_file(path: Path) -> _File:
     try:
         content = tomllib.loads(path.read_bytes().decode())
@@ -209,6 +249,7 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
     section = _Section(
         service=_taken(path, content, "service", str),
         allow_unsigned=_taken(path, content, "allow_unsigned", bool),
+        deadline=_taken_number(path, content, "deadline"),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.
@@ -221,3 +262,11 @@ def _taken(path: Path, content: dict[str, Any], key: str, kind: type[_T]) -> _T 
     if value is not None and not isinstance(value, kind):
         raise ConfigError(f"{path}: {key} must be of type {kind.__name__}")
     return value
+
+
+def _taken_number(path: Path, content: dict[str, Any], key: str) -> float | None:
+    value = content.pop(key, None)
+    # In Python a bool is an int.
+    if value is not None and type(value) not in (int, float):
+        raise ConfigError(f"{path}: {key} must be a number")
+    return None if value is None else float(value)

@@ -12,6 +12,7 @@ from smfs.cli.options import (
     allow_unsigned_option,
     connection_options,
     current_settings,
+    deadline_option,
     flags_of,
 )
 from smfs.errors import ConfigError
@@ -35,6 +36,7 @@ _DIRECTORY = click.Path(path_type=Path)
 @click.option("--allow-other", is_flag=True, help="Let other users of this machine in, too.")
 @click.option("--ready-fd", type=int, hidden=True)
 @connection_options
+@deadline_option
 @allow_unsigned_option
 def mount_command(
     directory: Path, *, foreground: bool, allow_other: bool, ready_fd: int | None

@@ -9,7 +9,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from smfs.config import Flags, Settings, load_settings
+from smfs.config import (
+    LONGEST_DEADLINE_S,
+    SHORTEST_DEADLINE_S,
+    Flags,
+    Settings,
+    load_settings,
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -17,7 +23,7 @@ _KEY: Final = "smfs.flags"
 
 
 def flags_of(context: click.Context) -> Flags:
-    """What `--profile`, `--service` and `--allow-unsigned` named, before or behind the command."""
+    """What `--profile`, `--service` and the like named, before or behind the command."""
     found: Flags = context.meta.setdefault(_KEY, Flags())
     return found
 
@@ -68,6 +74,18 @@ def allow_unsigned_option(command: _Command) -> _Command:
         expose_value=False,
         callback=_remember,
         help="Whether own secrets that nobody signed are read.",
+    )(command)
+
+
+def deadline_option(command: _Command) -> _Command:
+    """`--deadline SECONDS`."""
+    return click.option(
+        "--deadline",
+        metavar="SECONDS",
+        type=click.FloatRange(SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S),
+        expose_value=False,
+        callback=_remember,
+        help="How long an operation may wait for the service; 10 if nothing is given.",
     )(command)
 
 

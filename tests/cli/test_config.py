@@ -99,6 +99,8 @@ def test_xdg_directories(tmp_path: Path) -> None:
         ("[profiles.a]\nkey = 'x'", "there is no setting 'key'"),
         ("service = 1", "service must be of type str"),
         ("allow_unsigned = 'yes'", "allow_unsigned must be of type bool"),
+        ("deadline = true", "deadline must be a number"),
+        ("deadline = 0.5", "the deadline must be 1 to 600 seconds"),
         ("profiles = 1", "profiles must be of type dict"),
         ("profiles.a = 1", "profiles.a must be a table"),
         ("[profiles.'../x']", "is no name of a profile"),
@@ -123,6 +125,18 @@ def test_a_switch_is_1_or_0(tmp_path: Path) -> None:
     assert _settings(tmp_path, SMFS_ALLOW_UNSIGNED="1").allow_unsigned
     with pytest.raises(ConfigError, match="SMFS_ALLOW_UNSIGNED must be 1 or 0"):
         _settings(tmp_path, SMFS_ALLOW_UNSIGNED="maybe")
+
+
+def test_the_deadline_is_a_number_of_seconds(tmp_path: Path) -> None:
+    """10 if nothing is given; anything but 1 to 600 is told."""
+    assert _settings(tmp_path).deadline == 10
+    assert _settings(tmp_path, "deadline = 30").deadline == 30
+    assert _settings(tmp_path, "deadline = 30", SMFS_DEADLINE="2.5").deadline == 2.5
+    flags = Flags(deadline=4)
+    assert _settings(tmp_path, "deadline = 30", flags=flags, SMFS_DEADLINE="2").deadline == 4
+    for wrong, named in (("soon", "a number of seconds"), ("0", "1 to 600"), ("nan", "1 to 600")):
+        with pytest.raises(ConfigError, match=named):
+            _settings(tmp_path, SMFS_DEADLINE=wrong)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
