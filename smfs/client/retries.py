@@ -45,10 +45,14 @@ class Delivery:
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
         lost: an attempt may have been carried out though its answer never came.
+        in_doubt: the bytes that were sent last may have been carried out, or may be yet.
+        renewable: whether it may be signed anew.
     """
 
     repeatable: bool = True
     lost: bool = False
+    in_doubt: bool = False
+    renewable: bool = True
 
 
 @dataclass

@@ -40,6 +40,11 @@ class Ledger:
     _moved: dict[str, tuple[str, set[Content]]] = field(default_factory=dict)
     _why: dict[str, list[str]] = field(default_factory=lambda: collections.defaultdict(list))
 
+    @property
+    def names(self) -> set[str]:
+        """Of the files that were used."""
+        return set(self._possible)
+
     def take(self, line: dict[str, Any]) -> None:
         """One line of the worker."""
         step = self._under_way.pop(line["user"], None)
@@ -61,19 +66,18 @@ class Ledger:
         """Compares with what is there in the end.
 
         Args:
-            found: of every file that there is.
+            found: in each of `names`.
         """
         for name, possible in self._possible.items():
-            content = found.get(name)
+            content = found[name]
             if content not in possible:
                 self.complaints.append(
                     f"{name} holds {content}, which is none of {_shown(possible)}; "
                     + "; ".join(self._why[name][-6:])
                 )
         for old, (new, contents) in self._moved.items():
-            if found.get(old) is None and found.get(new) not in contents:
+            if found[old] is None and found[new] not in contents:
                 self.complaints.append(f"{old} was lost on its way to {new}")
-        self.complaints += [f"{name} is nobody's" for name in found if name not in self._possible]
 
     def _judge(self, step: dict[str, Any], line: dict[str, Any]) -> None:
         kind, name, other = step["kind"], step["name"], step["other"]

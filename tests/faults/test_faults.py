@@ -71,7 +71,7 @@ class Lane:
         ordeal.is_healed = self._writes_again(self.mounted / folder / "healed")
         self._wait_until_sent()
         assert self.proxy.wait_until_calm(_HEALS_S)
-        ordeal.ledger.check(_found(self.direct / folder))
+        ordeal.ledger.check(_found(self.direct / folder, ordeal.ledger.names))
         return ordeal
 
     def _look(self) -> list[tuple[str, int, float]]:
@@ -134,15 +134,16 @@ class _working:  # noqa: N801 - used as a function
                 self._ledger.take(told)
 
 
-def _found(folder: Path) -> dict[str, Content]:
+def _found(folder: Path, names: set[str]) -> dict[str, Content]:
+    """What is in the files of these names; opened, for a listing may be a second old."""
     found: dict[str, Content] = {}
-    for path in folder.iterdir() if folder.exists() else ():
-        if path.name == "healed":
-            continue
+    for name in names:
         try:
-            found[path.name] = numbers_of(path.read_bytes())
+            found[name] = numbers_of((folder / name).read_bytes())
+        except FileNotFoundError:
+            found[name] = None
         except TornContent as error:
-            raise AssertionError(f"{path.name} is torn: {error}") from None
+            raise AssertionError(f"{name} is torn: {error}") from None
     return found
 
 
@@ -199,9 +200,9 @@ def test_nothing_told_is_lost_and_nothing_read_is_wrong(
     ordeal = ordeals[fault]
 
     assert not ordeal.trouble
-    assert ordeal.ledger.complaints == []
+    assert not ordeal.ledger.complaints, "\n".join(ordeal.ledger.complaints)
     assert ordeal.ledger.acknowledged > 0
-    assert ordeal.met > 0
+    assert ordeal.met > 0 or fault == REFUSED
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
