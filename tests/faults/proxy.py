@@ -155,6 +155,11 @@ class Proxy:
         """How many times so many seconds have gone by since the proxy began."""
         return int((time.monotonic() - self._began) / seconds)
 
+    def wait_until_met(self, number: int, seconds: float) -> bool:
+        """Waits until so many requests have met a fault; returns whether that came."""
+        with self._calm:
+            return self._calm.wait_for(lambda: self.met >= number, seconds)
+
     def wait_until_calm(self, seconds: float) -> bool:
         """Waits until no request is under way; returns whether that came."""
         with self._calm:
@@ -227,7 +232,9 @@ class Proxy:
                 self.passed.append(Passed(exchange.path, request, answer))
                 exchange.answer(answer)
             else:
-                self.met += 1
+                with self._calm:
+                    self.met += 1
+                    self._calm.notify_all()
                 era.fault(exchange)
             return exchange.keeps
         finally:
