@@ -22,6 +22,12 @@ _UNLIMITED: Final = "none"
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([smhd]?)")
 _UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
+DEADLINE_S: Final = 10.0
+"""Seconds that one operation may take at the service, unless said otherwise."""
+
+SHORTEST_DEADLINE_S: Final = 1.0
+LONGEST_DEADLINE_S: Final = 600.0
+
 _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _T = TypeVar("_T")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -83,6 +89,7 @@ class Flags:
     allow_unsigned: bool | None = None
     cache: bool | None = None
     max_stale: str | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Settings:
         max_stale: how many seconds a secret may be out of touch with the service and still be
             read; None for no limit.
         directories: where files are kept.
+        deadline: seconds that one operation may take at the service.
     """
 
     profile: str
@@ -105,6 +113,7 @@ class Settings:
     cache: bool
     max_stale: float | None
     directories: Directories = field(repr=False)
+    deadline: float = DEADLINE_S
 
     @property
     def key_file(self) -> Path:
@@ -130,6 +139,7 @@ class _Section:
     allow_unsigned: bool | None = None
     cache: bool | None = None
     max_stale: str | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +155,8 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts
-            as absent.
+            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_DEADLINE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an
+            empty one counts as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -163,6 +173,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
             flags.allow_unsigned,
             flags.cache,
             flags.max_stale,
+            flags.deadline,
         ),
         _of_environment(environment),
         file.profiles.get(profile, _Section()),
@@ -178,6 +189,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         cache=_first(*(each.cache for each in sections), service is not None),
         max_stale=_seconds(_first(*(each.max_stale for each in sections), _UNLIMITED)),
         directories=directories,
+        deadline=checked_deadline(_first(*(each.deadline for each in sections), DEADLINE_S)),
     )
 
 
@@ -187,7 +199,17 @@ def _of_environment(environment: Mapping[str, str]) -> _Section:
         allow_unsigned=_switch(environment, "SMFS_ALLOW_UNSIGNED"),
         cache=_switch(environment, "SMFS_CACHE"),
         max_stale=environment.get("SMFS_MAX_STALE") or None,
+        deadline=_number(environment, "SMFS_DEADLINE"),
     )
+
+
+def checked_deadline(seconds: float) -> float:
+    """A deadline as it was given; ConfigError when it is none that one can work with."""
+    if not SHORTEST_DEADLINE_S <= seconds <= LONGEST_DEADLINE_S:
+        raise ConfigError(
+            f"the deadline must be {SHORTEST_DEADLINE_S:g} to {LONGEST_DEADLINE_S:g} seconds"
+        )
+    return seconds
 
 
 def check_profile_name(name: str) -> None:
@@ -232,6 +254,14 @@ def _seconds(text: str) -> float | None:
     return float(found[1]) * _UNIT_S[found[2]]
 
 
+def _number(environment: Mapping[str, str], variable: str) -> float | None:
+    text = environment.get(variable, "")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise ConfigError(f"{variable} must be a number of seconds") from None
+
+
 def _read_file(path: Path) -> _File:
     try:
         content = tomllib.loads(path.read_bytes().decode())
@@ -264,6 +294,7 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
         allow_unsigned=_taken(path, content, "allow_unsigned", bool),
         cache=_taken(path, content, "cache", bool),
         max_stale=_taken_time(path, content, "max_stale"),
+        deadline=_taken_number(path, content, "deadline"),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.
@@ -283,3 +314,11 @@ def _taken_time(path: Path, content: dict[str, Any], key: str) -> str | None:
     if type(content.get(key)) in (int, float):
         return str(content.pop(key))
     return _taken(path, content, key, str)
+
+
+def _taken_number(path: Path, content: dict[str, Any], key: str) -> float | None:
+    value = content.pop(key, None)
+    # In Python a bool is an int.
+    if value is not None and type(value) not in (int, float):
+        raise ConfigError(f"{path}: {key} must be a number")
+    return None if value is None else float(value)

@@ -70,6 +70,8 @@ def _arguments(
         found.append("--cache" if flags.cache else "--no-cache")
     if flags.max_stale is not None:
         found.append(f"--max-stale={flags.max_stale}")
+    if flags.deadline is not None:
+        found.append(f"--deadline={flags.deadline!r}")
     if allow_other:
         found.append("--allow-other")
     return [*found, "--", str(directory)]

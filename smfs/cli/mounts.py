@@ -12,6 +12,7 @@ from smfs.cli.options import (
     allow_unsigned_option,
     connection_options,
     current_settings,
+    deadline_option,
     flags_of,
     staleness_options,
 )
@@ -37,6 +38,7 @@ _DIRECTORY = click.Path(path_type=Path)
 @click.option("--allow-other", is_flag=True, help="Let other users of this machine in, too.")
 @click.option("--ready-fd", type=int, hidden=True)
 @connection_options
+@deadline_option
 @allow_unsigned_option
 @staleness_options
 def mount_command(

@@ -9,7 +9,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from smfs.config import Flags, Settings, load_settings
+from smfs.config import (
+    LONGEST_DEADLINE_S,
+    SHORTEST_DEADLINE_S,
+    Flags,
+    Settings,
+    load_settings,
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -88,6 +94,18 @@ def staleness_options(command: _Command) -> _Command:
         help="How long without the service secrets may be read: 90, 5m, 2h, 7d; or none (no end).",
     )
     return cache(max_stale(command))
+
+
+def deadline_option(command: _Command) -> _Command:
+    """`--deadline SECONDS`."""
+    return click.option(
+        "--deadline",
+        metavar="SECONDS",
+        type=click.FloatRange(SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S),
+        expose_value=False,
+        callback=_remember,
+        help="How long an operation may wait for the service; 10 if nothing is given.",
+    )(command)
 
 
 def json_option(command: _Command) -> _Command:

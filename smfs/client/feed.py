@@ -21,7 +21,6 @@ from smfs.protocol.requests import GetChanges
 
 _log: Final = logging.getLogger(__name__)
 
-_FEATURE: Final = "changes"
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
@@ -134,7 +133,7 @@ class Feed:
 
     async def _follow(self) -> None:
         found = await self._envelopes.session.connection.discover()
-        if found is None or _FEATURE not in found.features:
+        if found is None or GetChanges.route() not in found.features:
             self._succeed()
             self._set(State.OFF)
             await self._rest(_ORIGINAL_PAUSE_S)

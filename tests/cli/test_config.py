@@ -114,6 +114,8 @@ def test_xdg_directories(tmp_path: Path) -> None:
         ("max_stale = true", "max_stale must be of type str"),
         ("max_stale = nan", "'nan' is no time"),
         ("max_stale = -1", "'-1' is no time"),
+        ("deadline = true", "deadline must be a number"),
+        ("deadline = 0.5", "the deadline must be 1 to 600 seconds"),
         ("profiles = 1", "profiles must be of type dict"),
         ("profiles.a = 1", "profiles.a must be a table"),
         ("[profiles.'../x']", "is no name of a profile"),
@@ -176,6 +178,18 @@ def test_a_time_that_is_none_is_told(tmp_path: Path, text: str) -> None:
     """Nothing is taken for no limit but what says so."""
     with pytest.raises(ConfigError, match="is no time"):
         _settings(tmp_path, flags=Flags(max_stale=text))
+
+
+def test_the_deadline_is_a_number_of_seconds(tmp_path: Path) -> None:
+    """10 if nothing is given; anything but 1 to 600 is told."""
+    assert _settings(tmp_path).deadline == 10
+    assert _settings(tmp_path, "deadline = 30").deadline == 30
+    assert _settings(tmp_path, "deadline = 30", SMFS_DEADLINE="2.5").deadline == 2.5
+    flags = Flags(deadline=4)
+    assert _settings(tmp_path, "deadline = 30", flags=flags, SMFS_DEADLINE="2").deadline == 4
+    for wrong, named in (("soon", "a number of seconds"), ("0", "1 to 600"), ("nan", "1 to 600")):
+        with pytest.raises(ConfigError, match=named):
+            _settings(tmp_path, SMFS_DEADLINE=wrong)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -447,7 +447,22 @@ async def test_a_listing_under_changes_ends_right(
 
 # --- all together -----------------------------------------------------------------------------
 
-KINDS = ["set", "set", "share", "share", "once", "take", "unshare", "delete", "delete", "accept", "accept", "deny", "reopen", "wait"]
+KINDS = [
+    "set",
+    "set",
+    "share",
+    "share",
+    "once",
+    "take",
+    "unshare",
+    "delete",
+    "delete",
+    "accept",
+    "accept",
+    "deny",
+    "reopen",
+    "wait",
+]
 
 
 async def act(kind: str, node: Any, other: Any, secret_id: str, clock: Any) -> None:
