@@ -49,6 +49,12 @@ class AcceptDirectory(Directory):
             raise NoSuchName(name)
         return self._file(name)
 
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        file = self._files.get(name)
+        is_pending = file is not None and file.pending
+        return self._file(name) if is_pending or name in self._context.view.senders() else None
+
     async def entries(self) -> list[tuple[str, Node]]:
         """As `Directory` says."""
         await self._context.view.refresh()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,6 +26,7 @@ from smfs.tree.area import Area
 from smfs.tree.context import Context
 from smfs.tree.directories import FromDirectory, Root, SharedDirectory
 from smfs.tree.failures import Failures
+from smfs.tree.happenings import Happening
 from smfs.tree.names import check_name
 from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
 from smfs.tree.status import StatusFile
@@ -56,6 +57,8 @@ class Tree:
         self._started = now()
         self.inodes = Inodes()
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._listeners: list[Callable[[Sequence[Happening]], None]] = []
+        self._doubters: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         """Builds the nodes; asks nobody."""
@@ -63,17 +66,18 @@ class Tree:
         await self._tasks.__aenter__()
         self._failures = Failures(self._tasks, self._now)
         context = Context(self.view, self.inodes, self._failures, self._now)
-        root = Root(self.inodes, self._now())  # the first node gets the root's number
+        self._root = root = Root(self.inodes, self._now())  # the first node gets the root's number
         self._own = Area(context, OwnStore(self.view), ("own",))
         self._shared = SharedDirectory(context)
         self._accept = AcceptDirectory(context)
+        self._status = StatusFile(context, self.status)
         root.show(
             {
                 "own": self._own.top,
                 "from": FromDirectory(context),
                 "shared": self._shared,
                 ".accept": self._accept,
-                ".status": StatusFile(context, self.status),
+                ".status": self._status,
             }
         )
         return self
@@ -112,6 +116,44 @@ class Tree:
             "unsent": [area.path_of(file) for area in areas for file in area.unsent()],
             "failures": [asdict(failure) for failure in self._failures.list()],
         }
+
+    # --- what the kernel is told --------------------------------------------------------------
+
+    def listen(self, callback: Callable[[Sequence[Happening]], None]) -> None:
+        """Has `callback` called with what happens elsewhere; it must not block."""
+        self._listeners.append(callback)
+
+    def tell(self, happenings: Sequence[Happening]) -> None:
+        """Something happened elsewhere; own changes are never told."""
+        self._status.changed()
+        for callback in self._listeners:
+            callback(happenings)
+
+    def when_in_doubt(self, callback: Callable[[], None]) -> None:
+        """Has `callback` called when nothing that the kernel keeps can be relied on any more."""
+        self._doubters.append(callback)
+
+    def doubt(self) -> None:
+        """What happened meanwhile cannot be told one by one: the kernel is to keep nothing."""
+        self._status.changed()
+        for callback in self._doubters:
+            callback()
+
+    def kernel_may_keep(self, node: Node) -> bool:
+        """Whether the kernel may keep a node's name and attributes until it is told otherwise."""
+        del node
+        return False
+
+    def top_names(self) -> list[bytes]:
+        """The names right under the root."""
+        return [name.encode() for name in self._root.names()]
+
+    def known(self, parent: int, name: bytes) -> Node | None:
+        """The node of a name as it is known now, if there is one; asks nobody."""
+        try:
+            return self._directory(parent).known(check_name(name))
+        except SmfsError:
+            return None
 
     # --- what the kernel asks -----------------------------------------------------------------
 
