@@ -17,6 +17,7 @@ EMBEDDED: Final = "embedded"
 
 DEFAULT_PROFILE: Final = "default"
 _ALLOW_UNSIGNED: Final = False
+_KERNEL_CACHE: Final = True
 
 _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _T = TypeVar("_T")
@@ -70,6 +71,7 @@ class Flags:
     profile: str | None = None
     service: str | None = None
     allow_unsigned: bool | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class Settings:
         service: the service's URL; None for the embedded one.
         allow_unsigned: whether own secrets may be unsigned (the design, section 3).
         directories: where files are kept.
+        kernel_cache: whether the kernel may keep what it read from a mount.
     """
 
     profile: str
     service: str | None
     allow_unsigned: bool
     directories: Directories = field(repr=False)
+    kernel_cache: bool = _KERNEL_CACHE
 
     @property
     def key_file(self) -> Path:
@@ -105,6 +109,7 @@ class _Section:
 
     service: str | None = None
     allow_unsigned: bool | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
+            `SMFS_KERNEL_CACHE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -146,7 +151,16 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         file.common.allow_unsigned,
         _ALLOW_UNSIGNED,
     )
-    return Settings(profile, None if service == EMBEDDED else service, allow_unsigned, directories)
+    kernel_cache = _first(
+        flags.kernel_cache,
+        _switch(environment, "SMFS_KERNEL_CACHE"),
+        section.kernel_cache,
+        file.common.kernel_cache,
+        _KERNEL_CACHE,
+    )
+    return Settings(
+        profile, None if service == EMBEDDED else service, allow_unsigned, directories, kernel_cache
+    )
 
 
 def check_profile_name(name: str) -> None:
@@ -209,6 +223,7 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
     section = _Section(
         service=_taken(path, content, "service", str),
         allow_unsigned=_taken(path, content, "allow_unsigned", bool),
+        kernel_cache=_taken(path, content, "kernel_cache", bool),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.

@@ -66,6 +66,8 @@ def _arguments(
         found.append(f"--service={flags.service}")
     if flags.allow_unsigned is not None:
         found.append("--allow-unsigned" if flags.allow_unsigned else "--require-signed")
+    if flags.kernel_cache is not None:
+        found.append("--kernel-cache" if flags.kernel_cache else "--no-kernel-cache")
     if allow_other:
         found.append("--allow-other")
     return [*found, "--", str(directory)]

@@ -17,7 +17,7 @@ _KEY: Final = "smfs.flags"
 
 
 def flags_of(context: click.Context) -> Flags:
-    """What `--profile`, `--service` and `--allow-unsigned` named, before or behind the command."""
+    """What the options for settings named, before or behind the command."""
     found: Flags = context.meta.setdefault(_KEY, Flags())
     return found
 
@@ -68,6 +68,17 @@ def allow_unsigned_option(command: _Command) -> _Command:
         expose_value=False,
         callback=_remember,
         help="Whether own secrets that nobody signed are read.",
+    )(command)
+
+
+def kernel_cache_option(command: _Command) -> _Command:
+    """`--no-kernel-cache`."""
+    return click.option(
+        "--kernel-cache/--no-kernel-cache",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Whether the kernel may keep contents and names that it was told.",
     )(command)
 
 

@@ -21,6 +21,7 @@ from smfs.errors import (
     OperationRefused,
 )
 from smfs.fuse import attributes, errnos
+from smfs.fuse.control import LOCK, QUIET, QUIET_S
 from smfs.fuse.echoes import EchoAnswers
 from smfs.fuse.listings import Listing
 from smfs.fuse.polling import Pollers
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-LOCK: Final = b"user.smfs.lock"
-"""Setting this extended attribute of `.status` has the kernel drop what it keeps of the mount."""
-
-QUIET: Final = b"quiet"
-"""The value of `LOCK` before an unmount: the mount does not use itself for `QUIET_S` then."""
-
-QUIET_S: Final = 3.0
 _LOCK_S: Final = 10.0
 
 _P = ParamSpec("_P")
@@ -287,7 +281,7 @@ class MountOperations(pyfuse3.Operations):
         self, inode: int, name: bytes, value: bytes, ctx: pyfuse3.RequestContext
     ) -> None:
         """Refused, but for the one by which the kernel is made to drop what it keeps."""
-        if name != LOCK or not isinstance(self._tree.inodes.get(inode), StatusFile):
+        if name != LOCK.encode() or not isinstance(self._tree.inodes.get(inode), StatusFile):
             raise NotSupported("extended attributes cannot be set")
         await self._lock(quiet=value == QUIET)
 
