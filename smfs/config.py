@@ -17,6 +17,7 @@ EMBEDDED: Final = "embedded"
 
 DEFAULT_PROFILE: Final = "default"
 _ALLOW_UNSIGNED: Final = False
+_KERNEL_CACHE: Final = True
 
 _UNLIMITED: Final = "none"
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([smhd]?)")
@@ -90,6 +91,7 @@ class Flags:
     cache: bool | None = None
     max_stale: str | None = None
     deadline: float | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Settings:
             read; None for no limit.
         directories: where files are kept.
         deadline: seconds that one operation may take at the service.
+        kernel_cache: whether the kernel may keep what it read from a mount.
     """
 
     profile: str
@@ -114,6 +117,7 @@ class Settings:
     max_stale: float | None
     directories: Directories = field(repr=False)
     deadline: float = DEADLINE_S
+    kernel_cache: bool = _KERNEL_CACHE
 
     @property
     def key_file(self) -> Path:
@@ -140,6 +144,7 @@ class _Section:
     cache: bool | None = None
     max_stale: str | None = None
     deadline: float | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,8 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_DEADLINE`, `SMFS_CONFIG`, `XDG_…` and `HOME`; an
-            empty one counts as absent.
+            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_DEADLINE`, `SMFS_KERNEL_CACHE`, `SMFS_CONFIG`,
+            `XDG_…` and `HOME`; an empty one counts as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -174,6 +179,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
             flags.cache,
             flags.max_stale,
             flags.deadline,
+            flags.kernel_cache,
         ),
         _of_environment(environment),
         file.profiles.get(profile, _Section()),
@@ -190,6 +196,7 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         max_stale=_seconds(_first(*(each.max_stale for each in sections), _UNLIMITED)),
         directories=directories,
         deadline=checked_deadline(_first(*(each.deadline for each in sections), DEADLINE_S)),
+        kernel_cache=_first(*(each.kernel_cache for each in sections), _KERNEL_CACHE),
     )
 
 
@@ -200,6 +207,7 @@ def _of_environment(environment: Mapping[str, str]) -> _Section:
         cache=_switch(environment, "SMFS_CACHE"),
         max_stale=environment.get("SMFS_MAX_STALE") or None,
         deadline=_number(environment, "SMFS_DEADLINE"),
+        kernel_cache=_switch(environment, "SMFS_KERNEL_CACHE"),
     )
 
 
@@ -295,6 +303,7 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
         cache=_taken(path, content, "cache", bool),
         max_stale=_taken_time(path, content, "max_stale"),
         deadline=_taken_number(path, content, "deadline"),
+        kernel_cache=_taken(path, content, "kernel_cache", bool),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.

@@ -72,6 +72,8 @@ def _arguments(
         found.append(f"--max-stale={flags.max_stale}")
     if flags.deadline is not None:
         found.append(f"--deadline={flags.deadline!r}")
+    if flags.kernel_cache is not None:
+        found.append("--kernel-cache" if flags.kernel_cache else "--no-kernel-cache")
     if allow_other:
         found.append("--allow-other")
     return [*found, "--", str(directory)]

@@ -23,6 +23,7 @@ _MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "id": "profiles",
         "mount": "mounts",
         "umount": "mounts",
+        "lock": "mounts",
         "status": "status",
         "ls": "listing",
         "get": "secrets",

@@ -108,6 +108,17 @@ def deadline_option(command: _Command) -> _Command:
     )(command)
 
 
+def kernel_cache_option(command: _Command) -> _Command:
+    """`--no-kernel-cache`."""
+    return click.option(
+        "--kernel-cache/--no-kernel-cache",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Whether the kernel may keep contents and names that it was told.",
+    )(command)
+
+
 def json_option(command: _Command) -> _Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

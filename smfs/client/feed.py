@@ -81,6 +81,10 @@ class Feed:
         """Seconds since the maps were last known to be current; None: they never were."""
         return None if self.confirmed_at is None else max(0.0, time.time() - self.confirmed_at)
 
+    async def wait_for_move(self) -> None:
+        """Returns after the next change of the state."""
+        await self._moved.wait()
+
     async def wait_for(self, *states: State) -> None:
         """Returns once it is in one of these states."""
         while self.state not in states:

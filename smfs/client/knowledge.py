@@ -82,6 +82,11 @@ class Knowledge:
         """Seconds since what is known by the feed was known to be current; None without one."""
         return self._feed.age() if self.is_told else None
 
+    async def wait_until_told(self, *, told: bool) -> None:
+        """Returns once `is_told` is as given."""
+        while self.is_told is not told:
+            await self._feed.wait_for_move()
+
     def changes_since(self, generation: int) -> list[Changed] | None:
         """What has changed since a generation; None when that is too long ago."""
         return self._known.changes_since(generation)

@@ -18,19 +18,27 @@ _SECTOR: Final = 512
 _MOST_FILES: Final = 100_000
 
 
-def entry(attributes: Attributes, *, user: int, group: int) -> pyfuse3.EntryAttributes:
-    """The attributes of a node for the kernel, which is to keep them for no time.
+KEPT_S: Final = 3600.0
+"""How long, in seconds, the kernel keeps what it is told of in time when it changes."""
+
+
+def entry(
+    attributes: Attributes, *, user: int, group: int, is_kept: bool = False
+) -> pyfuse3.EntryAttributes:
+    """The attributes of a node for the kernel.
 
     Args:
         attributes: of the node.
         user: the uid of every file of the mount.
         group: its gid.
+        is_kept: whether the kernel may keep them, and the name; else it asks each time.
     """
+    time_out = KEPT_S if is_kept else 0.0
     shown = pyfuse3.EntryAttributes()
     shown.st_ino = attributes.inode
     shown.generation = 0
-    shown.entry_timeout = 0
-    shown.attr_timeout = 0
+    shown.entry_timeout = time_out
+    shown.attr_timeout = time_out
     shown.st_mode = attributes.mode
     shown.st_nlink = attributes.links
     shown.st_uid = user

@@ -86,6 +86,11 @@ class AcceptDirectory(LineDirectory[AcceptFile]):
             raise NoSuchName(name)
         return link or self.file(node_id)
 
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        is_there = name in self.pending() or name in self.context.view.senders()
+        return self.file(name) if is_there else None
+
     async def _is_there(self, node_id: str) -> bool:
         if node_id in self.pending():
             return True

@@ -36,11 +36,19 @@ class Root(Directory):
         """Sets what it holds, once."""
         self._children = children
 
+    def names(self) -> list[str]:
+        """What it holds."""
+        return list(self._children)
+
     async def child(self, name: str) -> Node:
         """As `Directory` says."""
         if name not in self._children:
             raise NoSuchName(name)
         return self._children[name]
+
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        return self._children.get(name)
 
     async def entries(self) -> list[tuple[str, Node]]:
         """As `Directory` says."""
@@ -100,6 +108,10 @@ class FromDirectory(Directory):
             await view.refresh(max_age=0)
         return node_id in view.senders()
 
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        return self._top(name) if name in self._context.view.senders() else None
+
     async def entries(self) -> list[tuple[str, Node]]:
         """As `Directory` says."""
         await self._context.view.refresh()
@@ -141,6 +153,10 @@ class SharedDirectory(Directory):
         if not is_node_id(name):
             return await self._links.find(name)
         return self._area(name).top
+
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        return self._area(name).top if is_node_id(name) else None
 
     async def entries(self) -> list[tuple[str, Node]]:
         """As `Directory` says."""

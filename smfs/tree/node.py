@@ -124,6 +124,17 @@ class Inodes:
         self._nodes[number] = node
         return number
 
+    def spare(self) -> int:
+        """A number that no node has or will have."""
+        return next(self._numbers)
+
+    def is_remembered(self, inode: int | None) -> bool:
+        """Whether the kernel was told of a number and has not forgotten it; it never forgets the
+        root, nor what somebody has open or watches.
+        """
+        node = None if inode is None else self._nodes.get(inode)
+        return node is not None and (node.lookups > 0 or inode == ROOT_INODE)
+
     def get(self, inode: int) -> Node:
         """The node of a number; NoSuchName when it is gone."""
         try:
@@ -235,6 +246,10 @@ class Directory(Node):
     async def child(self, name: str) -> Node:
         """The node of a name; NoSuchName when there is none."""
         raise NoSuchName(name)
+
+    def known(self, name: str) -> Node | None:
+        """The node of a name as it is known now; asks nobody."""
+        return None
 
     async def entries(self) -> list[tuple[str, Node]]:
         """All names and nodes, in no order."""

@@ -177,7 +177,7 @@ class SecretDirectory(Directory):
     # --- for this directory and for renames ---------------------------------------------------
 
     def known(self, name: str) -> Node | None:
-        """The node of a name as it is known now; the kernel has just looked it up."""
+        """As `Directory` says."""
         self.area.update()
         return self.area.node((*self.path, name))
 

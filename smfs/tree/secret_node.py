@@ -113,7 +113,7 @@ class SecretNode(File):
 
     def links(self) -> int:
         """As `Node` says."""
-        return 0 if self.unlinked else 1
+        return 0 if self.unlinked or not self.area.holds(self) else 1
 
     async def set_times(self, times: Times) -> None:
         """As `Node` says; they stay until another version comes."""

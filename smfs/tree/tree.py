@@ -66,6 +66,7 @@ class Tree:
         self._listeners: list[Callable[[Sequence[Happening]], None]] = []
         self._watchers: list[Callable[[], None]] = []
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._doubters: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         """Builds the nodes; asks nobody."""
@@ -73,10 +74,11 @@ class Tree:
         await self._tasks.__aenter__()
         self._failures = Failures(self._tasks, self._now)
         context = Context(self.view, self.inodes, self._failures, self._now, self.tell)
-        root = Root(self.inodes, self._now())  # the first node gets the root's number
+        self._root = root = Root(self.inodes, self._now())  # the first node gets the root's number
         self._own = Area(context, OwnStore(self.view), ("own",))
         self._from = FromDirectory(context)
         self._shared = SharedDirectory(context)
+        self._status = StatusFile(context, self.status)
         root.show(
             {
                 "own": self._own.top,
@@ -84,12 +86,13 @@ class Tree:
                 "shared": self._shared,
                 ".accept": AcceptDirectory(context),
                 ".names": NamesDirectory(context),
-                ".status": StatusFile(context, self.status),
+                ".status": self._status,
             }
         )
         if self._follows:
             self._tasks.start_soon(self.view.follow)
         self._tasks.start_soon(self._keep_up)
+        self._tasks.start_soon(self._notice_doubt)
         return self
 
     async def _keep_up(self) -> None:
@@ -99,9 +102,18 @@ class Tree:
             self._from.update()
             for area in self._areas():
                 area.update()
+            self._status.changed()
             for watcher in self._watchers:
                 watcher()
             await self.view.wait_for_change(generation)
+
+    async def _notice_doubt(self) -> None:
+        """A service that no longer has a feed tells of nothing that the kernel keeps."""
+        while True:
+            await self.view.wait_until_told(told=True)
+            await self.view.wait_until_told(told=False)
+            for doubter in self._doubters:
+                doubter()
 
     def _areas(self) -> Sequence[Area]:
         return (self._own, *self._from.areas(), *self._shared.areas())
@@ -115,6 +127,10 @@ class Tree:
     def watch(self, watcher: Callable[[], None]) -> None:
         """Has `watcher` called, on the event loop, after whatever changed on the service."""
         self._watchers.append(watcher)
+
+    def when_in_doubt(self, doubter: Callable[[], None]) -> None:
+        """Has `doubter` called when nothing that the kernel keeps can be relied on any more."""
+        self._doubters.append(doubter)
 
     def tell(self, happenings: Sequence[Happening]) -> None:
         """Passes on what was changed elsewhere; nothing that was there before the first look."""
@@ -166,6 +182,17 @@ class Tree:
         listed = (self.view.own(), *self.view.sent().values())
         sizes = [version.size or 0 for area in listed for version in area.values()]
         return Usage(len(sizes), sum(sizes), self.view.content_limit())
+
+    def top_names(self) -> list[bytes]:
+        """The names right under the root."""
+        return [name.encode() for name in self._root.names()]
+
+    def known(self, parent: int, name: bytes) -> Node | None:
+        """The node of a name as it is known now, if there is one; asks nobody."""
+        try:
+            return self._directory(parent).known(check_name(name))
+        except SmfsError:
+            return None
 
     # --- what the kernel asks -----------------------------------------------------------------
 
