@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import os
 import signal
 import subprocess
@@ -99,9 +98,9 @@ class Run:
 
     def _run(self, case: Case, subjects: list[Subject]) -> None:
         meter = Meter()
-        rounds = max(1, math.ceil(self.scale.rounds * case.rounds))
+        rounds = max(1, int(self.scale.rounds * case.rounds))
         going = list(subjects)
-        for number in range(rounds + 1):
+        for number in range(0 if case.warms_up else 1, rounds + 1):
             say(f"{case.name}, " + (f"round {number} of {rounds}" if number else "warming up"))
             # Nobody is always the one after the same other one.
             first = number % max(1, len(going))
