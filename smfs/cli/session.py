@@ -76,6 +76,7 @@ async def open_view(settings: Settings, identity: Identity) -> AsyncIterator[Vie
             identity.secret_key_hex,
             identity.node_id,
             transport=transport,
+            deadline=settings.deadline,
         )
         await stack.enter_async_context(client)
         yield View(client, require_signatures=RequireSignatures(own=not settings.allow_unsigned))

@@ -81,6 +81,10 @@ class Feed:
         """Seconds since the maps were last known to be current; None: they never were."""
         return None if self.confirmed_at is None else max(0.0, time.time() - self.confirmed_at)
 
+    async def wait_for_move(self) -> None:
+        """Returns after the next change of the state."""
+        await self._moved.wait()
+
     async def wait_for(self, *states: State) -> None:
         """Returns once it is in one of these states."""
         while self.state not in states:
@@ -92,6 +96,11 @@ class Feed:
             with anyio.move_on_after(patience):
                 await self.wait_for(State.OFF, State.FILLING, State.LIVE, State.AWAY)
         return self.state
+
+    async def filled(self) -> None:
+        """Returns once no contents are on their way."""
+        while self.state is State.FILLING:
+            await self._moved.wait()
 
     async def nudge(self) -> None:
         """Tries at once to reach a service that is away, and returns when that is decided."""

@@ -9,9 +9,9 @@ from smfs.client.changes import Changing
 from smfs.client.client import Client
 from smfs.client.connection import Connection
 from smfs.client.contents import Contents
-from smfs.client.feed import Feed
+from smfs.client.feed import Feed, State
 from smfs.client.freshness import Freshness
-from smfs.client.known import Changed, Known
+from smfs.client.known import Changed, Key, Known
 from smfs.client.listing import Listing
 from smfs.client.versions import RequireSignatures, Sender, Version
 
@@ -64,9 +64,14 @@ class Knowledge:
         return self._freshness.is_live
 
     @property
-    def is_following(self) -> bool:
-        """Whether a feed was followed, so that what is known is told of when it changes."""
-        return self._feed.is_running and self._feed.is_complete
+    def is_complete(self) -> bool:
+        """Whether what is known ever was all that the service had."""
+        return self._feed.is_complete
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a feed tells of changes, or will once the service is back."""
+        return self._feed.is_complete and self._feed.state is not State.OFF
 
     @property
     def source(self) -> str:
@@ -75,7 +80,12 @@ class Knowledge:
 
     def age(self) -> float | None:
         """Seconds since what is known by the feed was known to be current; None without one."""
-        return self._feed.age() if self.is_following else None
+        return self._feed.age() if self.is_told else None
+
+    async def wait_until_told(self, *, told: bool) -> None:
+        """Returns once `is_told` is as given."""
+        while self.is_told is not told:
+            await self._feed.wait_for_move()
 
     def changes_since(self, generation: int) -> list[Changed] | None:
         """What has changed since a generation; None when that is too long ago."""
@@ -96,6 +106,24 @@ class Knowledge:
     def senders(self) -> Mapping[str, Sender]:
         """The accepted senders by node id, with what they shared; always the newest state."""
         return self._known.senders()
+
+    def peek(self, key: Key) -> Version | None:
+        """The current version of a secret, where it is known without asking, opened and fine."""
+        if not self._freshness.is_live:
+            return None
+        version = self._known.get(key)
+        is_fine = version is not None and version.problem is None and bool(version.token)
+        return version if is_fine and version is not None and version.is_here else None
+
+    async def opened(self, key: Key) -> Version:
+        """The known version of a secret, with its size.
+
+        Raises:
+            SecretNotFound, NotAccepted: when none is known.
+            ServiceUnavailable: when its content is not here.
+        """
+        await self._feed.filled()
+        return await self._contents.version(key)
 
     def content_limit(self) -> int:
         """The most bytes that any content may have, as far as is known without asking."""

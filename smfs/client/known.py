@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 import anyio
 
+from smfs.client.petnames import petname_id, split_petname_id
 from smfs.client.trust import RESERVED, is_reserved
 from smfs.client.versions import Sender, Version
 from smfs.crypto.identity import is_node_id
@@ -17,16 +18,17 @@ from smfs.crypto.identity import is_node_id
 _SENT: Final = f"{RESERVED}/sent/"
 _JOURNAL: Final = 50_000
 
-Area = Literal["own", "sent", "from"]
+Area = Literal["own", "sent", "from", "name"]
 
 
 class Key(NamedTuple):
     """Which secret.
 
     Attributes:
-        area: `own`; `sent`: the copy of what was shared; `from`: what somebody shared with us.
-        node_id: of the other side; empty for an own secret.
-        secret_id: its id.
+        area: `own`; `sent`: the copy of what was shared; `from`: what somebody shared with us;
+            `name`: whom a petname stands for.
+        node_id: of the other side; empty for an own secret and a petname.
+        secret_id: its id; the petname.
     """
 
     area: Area
@@ -35,7 +37,9 @@ class Key(NamedTuple):
 
     @property
     def own_id(self) -> str:
-        """The id in the own space of an own secret or a copy."""
+        """The id in the own space of an own secret, a copy or a petname."""
+        if self.area == "name":
+            return petname_id(self.secret_id)
         return sent_id(self.node_id, self.secret_id) if self.area == "sent" else self.secret_id
 
 
@@ -62,6 +66,9 @@ def own_key(own_id: str) -> Key | None:
     """The key of an id in the own space; None for the software's other ids."""
     if not is_reserved(own_id):
         return Key("own", "", own_id)
+    petname = split_petname_id(own_id)
+    if petname is not None:
+        return Key("name", "", petname)
     if not own_id.startswith(_SENT):
         return None
     node_id, slash, secret_id = own_id[len(_SENT) :].partition("/")
@@ -80,7 +87,10 @@ class Known:
     def __init__(self) -> None:
         self.generation = 0
         self.recipients: dict[str, float | None] | None = None
-        self._maps: dict[tuple[Area, str], dict[str, Version]] = {("own", ""): {}}
+        self._maps: dict[tuple[Area, str], dict[str, Version]] = {
+            ("own", ""): {},
+            ("name", ""): {},
+        }
         self._sent: dict[str, Mapping[str, Version]] = {}
         self._senders: dict[str, Sender] = {}
         self._dropped: dict[Key | str, int] = {}
@@ -100,6 +110,10 @@ class Known:
     def senders(self) -> Mapping[str, Sender]:
         """The accepted senders by node id."""
         return MappingProxyType(self._senders)
+
+    def names(self) -> Mapping[str, Version]:
+        """The secrets that hold whom petnames stand for, by petname."""
+        return MappingProxyType(self._maps["name", ""])
 
     def get(self, key: Key) -> Version | None:
         """What is known of one secret."""

@@ -48,6 +48,8 @@ class Delivery:
         signatures: of all attempts, 128 hex digits each.
         patience: seconds that the service may wait before it answers.
         tries: how often it is made at the most when the service cannot be reached.
+        in_doubt: the bytes that were sent last may have been carried out, or may be yet.
+        renewable: whether it may be signed anew.
     """
 
     repeatable: bool = True
@@ -55,6 +57,8 @@ class Delivery:
     signatures: list[str] = field(default_factory=list)
     patience: float = 0.0
     tries: int = ATTEMPTS
+    in_doubt: bool = False
+    renewable: bool = True
 
 
 @dataclass

@@ -11,6 +11,7 @@ from smfs.client.consuming import Consuming
 from smfs.client.deadlines import operation
 from smfs.client.knowledge import Knowledge
 from smfs.client.known import Changed, Key, own_key, sent_id
+from smfs.client.petnames import Petnames
 from smfs.client.sharing import Sharing
 from smfs.client.versions import Look, Reading, RequireSignatures, Sender, Version
 from smfs.errors import (
@@ -46,6 +47,7 @@ class View(Knowledge):
     Attributes:
         client: as given.
         node_id: whose space it is.
+        petnames: his short names for nodes.
     """
 
     def __init__(
@@ -59,10 +61,16 @@ class View(Knowledge):
         super().__init__(
             client, ttl=ttl, require_signatures=require_signatures, max_stale=max_stale
         )
+        self.petnames = Petnames(self, self._known.names)
         self._consuming = Consuming(self._envelopes, self._listing)
         self._sharing = Sharing(
             client, self._envelopes, self._known, self._listing, self._freshness, self
         )
+
+    @operation
+    async def require_service(self) -> None:
+        """Raises ServiceUnavailable when the service is known to be away, and was tried anew."""
+        await self._freshness.need_service()
 
     async def follow(self) -> None:
         """Follows the service's feed until it is cancelled; once at a time."""
@@ -117,14 +125,6 @@ class View(Knowledge):
         if not self._freshness.may_fall_back():
             raise error
         self._freshness.check_age(error)
-
-    async def opened(self, key: Key) -> Version:
-        """The known version of a secret with its size, asking nobody if that can be helped.
-
-        Raises:
-            SecretNotFound, NotAccepted: when none is known.
-        """
-        return await self._contents.version(key)
 
     @operation
     async def load(self, key: Key, version: Version) -> bytes:

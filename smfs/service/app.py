@@ -29,7 +29,7 @@ from smfs.errors import (
     UnsupportedMedia,
 )
 from smfs.protocol import canonical, discovery, limits, requests, texts
-from smfs.protocol.requests import Request
+from smfs.protocol.requests import Request, SignedRequest
 from smfs.service.database import Database, error_name, is_full, is_locked
 from smfs.service.domain import Checked, Sealed
 from smfs.service.events import closure_messages, request_messages
@@ -286,12 +286,12 @@ class Service:
     async def _answer_to(
         self, request: Request, incoming: Incoming, outcome: Done | Rejected
     ) -> Response:
+        headers = _receipt(request)
         if isinstance(outcome, Rejected):
-            return json_response({"error": _reason(outcome.error)}, 401)
+            return json_response({"error": _reason(outcome.error)}, 401, **headers)
         value, text = await self._value(outcome)
         response_told = True if value == {"ok": True} else value
         self._notifier.tell(request_messages(incoming, request, outcome, response_told))
-        headers = {}
         if outcome.revision is not None:
             headers[discovery.REVISION_HEADER] = str(outcome.revision)
         return Response(200, text, headers=headers)
@@ -329,6 +329,12 @@ class Service:
 
 def _seal(sealed: Sealed) -> dict[str, str]:
     return seal_box(sealed.node_id, canonical.encode(sealed.build()).encode()).to_json()
+
+
+def _receipt(request: Request) -> dict[str, str]:
+    if not isinstance(request, SignedRequest):
+        return {}
+    return {discovery.RECEIPT_HEADER: discovery.receipt_of(request.signature)}
 
 
 def _not_stored(route: str, error: sqlite3.Error | ServiceBusy) -> Response:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 Ask = Callable[..., Awaitable[Any]]
 PAGE = (Path(__file__).parents[2] / "docs" / "additions.md").read_text()
 BLOCKS = re.findall(r"```(?:json)?\n(.*?)\n```", PAGE, re.DOTALL)
-DESCRIPTION, *_, HEADER = BLOCKS
+DESCRIPTION, *_, HEADER, RECEIPT = BLOCKS
 CHECK_SHARE, GET_CHANGES, REPEAT = BLOCKS[1:3], BLOCKS[3:5], BLOCKS[6:8]
 CHANGES = BLOCKS[5]
 [SEED] = re.findall(r"secret key `([0-9a-f]{64})`", PAGE)
@@ -177,3 +177,33 @@ async def test_the_header_is_the_page_s(alice: Any) -> None:
     answer = await alice.set("x", "y")
     revision = answer.headers[discovery.REVISION_HEADER]
     assert f"{discovery.REVISION_HEADER}: {revision}" == HEADER
+
+
+def test_the_receipt_is_the_page_s() -> None:
+    """That of the request above it."""
+    receipt = discovery.receipt_of(canonical.decode(CHECK_SHARE[1])["signature"])
+    assert f"{discovery.RECEIPT_HEADER}: {receipt}" == RECEIPT
+
+
+async def test_every_answer_to_a_signed_request_has_its_receipt(
+    service: Service, alice: Any, ask: Ask, clock: Any
+) -> None:
+    """What went well, what was refused, and what was not let in; no other."""
+    identity = Identity(b"\7" * 32)
+    request = requests.GetSecretSpace(
+        public_key=identity.node_id,
+        timestamp=signing.frame(clock.now_ms),
+        signature=signing.UNSIGNED,
+        nonce=1,
+    )
+    signed = signing.sign(identity, request)
+    body = canonical.encode(signed.to_wire())
+    for status in (200, 401):
+        answer = await ask(service, "/getSecretSpace", body)
+        assert answer.status == status
+        assert answer.headers[discovery.RECEIPT_HEADER] == signed.signature[:64]
+    assert discovery.RECEIPT_HEADER in (await alice.set("x", "y")).headers
+    code = canonical.encode({"authCode": requests.AUTH_CODE_NODE_ID})
+    unsigned = await ask(service, "/getNodeId", code)
+    assert unsigned.status == 200
+    assert discovery.RECEIPT_HEADER not in unsigned.headers
