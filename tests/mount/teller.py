@@ -86,7 +86,7 @@ class _Opened(OpenSecret):
         return await _GATE.read(self, offset, size)
 
 
-OpenSecret.read = _Opened.read  # type: ignore[method-assign]
+OpenSecret.read = _Opened.read  # type: ignore[method-assign, assignment]
 
 
 async def _do(tree: Tree, order: str | list[Change]) -> None:
