@@ -12,11 +12,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Final, TypeVar
 
-_DESCRIPTORS: Final = Path("/proc/thread-self/fd")
 _CLONE_FILES: Final = 0x400
 _FIRST: Final = 3  # behind the standard streams, whose numbers nothing else must get
 
@@ -79,7 +76,4 @@ def _leave_descriptors() -> None:
     """
     libc = ctypes.CDLL(None)
     if libc.unshare(_CLONE_FILES) == 0:
-        for entry in list(_DESCRIPTORS.iterdir()):
-            if int(entry.name) >= _FIRST:
-                with suppress(OSError):  # that of the listing itself is closed already
-                    os.close(int(entry.name))
+        os.closerange(_FIRST, os.sysconf("SC_OPEN_MAX"))

@@ -474,6 +474,7 @@ def test_a_killed_mount_leaves_nobody_hanging(home: Home, followed: Followed) ->
 
     home.must("set", "new", stdin=b"x")
     followed.tell(("appeared", "own/new"))
+    home.must("status", followed.directory)
     followed.process.kill()
 
     assert b"Software caused connection abort" in remover.communicate(timeout=PATIENCE)[1]
