@@ -73,8 +73,8 @@ class Run:
             Floor(self.world, self.scale.few),
             Smfs("embedded", self.world, "small", None),
             Smfs("http", self.world, "small", 0.0),
-            Smfs("http + 5 ms", self.world, "near", 0.005),
-            Smfs("http + 50 ms", self.world, "far", 0.05),
+            Smfs("http + 5 ms", self.world, "small", 0.005),
+            Smfs("http + 50 ms", self.world, "small", 0.05),
             *self.tools(),
         ]
 
@@ -191,7 +191,7 @@ def perform(given: argparse.Namespace) -> Run:
     large = [case for case in cases if case.is_large]
     with World(profiling=given.profile) as world:
         run = Run(scale, world)
-        profiles = dict.fromkeys(("small", "near", "far"), scale.few) if small else {}
+        profiles = {"small": scale.few} if small else {}
         if large:
             profiles["large"] = scale.many
         say("storing secrets")

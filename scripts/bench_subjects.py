@@ -119,10 +119,10 @@ class Smfs(Subject):
     def start(self) -> None:
         command = ["mount", "--profile", self._profile]
         if self._distance:
-            self._proxy = self.world.proxy(self._distance)
+            self._proxy = self.world.proxy(self.name, self._distance)
             command += ["--service", self._proxy.url]
         elif self._distance is not None:
-            command += ["--service", f"http://127.0.0.1:{self.world.service()}"]
+            command += ["--service", f"http://127.0.0.1:{self.world.service(self.name)}"]
         if self.world.profiling:
             self._start_profiled([*command, "--foreground", str(self.mountpoint)])
         else:
