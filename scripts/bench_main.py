@@ -20,6 +20,7 @@ from typing import Any
 from bench_cases import CASES, Case
 from bench_meter import Measure, Meter, Turn, rows_of
 from bench_report import machine, print_profiles, print_table
+from bench_service import Space
 from bench_subjects import Floor, Smfs, Subject, stop_all
 from bench_tools import TOOLS, missing
 from bench_world import BrokenError, World
@@ -27,6 +28,7 @@ from bench_world import BrokenError, World
 BEGUN = time.monotonic()
 BROKEN = (OSError, BrokenError, subprocess.SubprocessError)
 NAMES = [case.name for case in CASES]
+GROUPS = ("small", "large", "service")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Scale:
 
 FULL = Scale(few=1000, many=10_000, rounds=5, box=0.25, most=200)
 QUICK = Scale(few=200, many=10_000, rounds=2, box=0.05, most=50)
-LEFT_OUT_WHEN_QUICK = ("git", "large")
+LEFT_OUT_WHEN_QUICK = ("git", "large", "service")
+FEW_AT_SERVICE = 10
 
 
 @dataclass
@@ -86,6 +89,13 @@ class Run:
             Smfs("http", self.world, "large", 0.0),
         ]
 
+    def spaces(self) -> list[Subject]:
+        """Spaces of both sizes at a service."""
+        return [
+            Space(self.world, "ten", FEW_AT_SERVICE, is_baseline=True),
+            Space(self.world, "large", self.scale.many, is_baseline=False),
+        ]
+
     def measure(self, cases: list[Case], subjects: list[Subject]) -> None:
         """Runs cases on subjects, and keeps the rows."""
         with ExitStack() as ending:
@@ -118,7 +128,7 @@ class Run:
         """One turn; false when it went wrong."""
         turn = Turn(subject, meter, number=number, box=self.scale.box, most=self.scale.most)
         try:
-            if not subject.mountpoint.is_mount():
+            if not subject.is_running():
                 subject.start()
             case.run(turn)
         except BROKEN as error:
@@ -183,23 +193,34 @@ def ended_by_signals() -> Iterator[None]:
     yield
 
 
+def profiles_of(groups: dict[str, list[Case]], scale: Scale) -> dict[str, int]:
+    """The identities that the groups of cases need, and how many secrets each has."""
+    needed = {}
+    if groups["small"]:
+        needed["small"] = scale.few
+    if groups["large"] or groups["service"]:
+        needed["large"] = scale.many
+    if groups["service"]:
+        needed["ten"] = FEW_AT_SERVICE
+    return needed
+
+
 def perform(given: argparse.Namespace) -> Run:
     """Measures what is wanted."""
     scale = QUICK if given.quick else FULL
     cases = chosen(given)
-    small = [case for case in cases if not case.is_large]
-    large = [case for case in cases if case.is_large]
+    groups = {group: [case for case in cases if case.group == group] for group in GROUPS}
     with World(profiling=given.profile) as world:
         run = Run(scale, world)
-        profiles = {"small": scale.few} if small else {}
-        if large:
-            profiles["large"] = scale.many
         say("storing secrets")
-        world.fill(profiles)
-        if small:
-            run.measure(small, run.small())
-        if large:
-            run.measure(large, run.large())
+        world.fill(profiles_of(groups, scale))
+        for group, subjects in (
+            ("small", run.small),
+            ("large", run.large),
+            ("service", run.spaces),
+        ):
+            if groups[group]:
+                run.measure(groups[group], subjects())
         if given.profile:
             print_profiles(world.home)
     return run

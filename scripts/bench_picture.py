@@ -44,14 +44,14 @@ WIDTH, LEFT, RIGHT = 920, 310, 730
 LINE = 26
 SOME_MEASURES = ("read", "create", "git", "second")
 SOME_SUBJECTS = ("embedded", "http", "gocryptfs", "sshfs", "rclone")
-UNITS = {"ratio": "x floor", "requests": "requests", "bytes": "MB"}
+UNITS = {"ratio": "x floor", "flat": "x N = 10", "requests": "requests", "bytes": "MB"}
 
 
 def shown(value: float, kind: str) -> str:
     """A figure for people, without its unit where that is a number of something."""
     if kind == "bytes":
         return f"{value / 1e6:.0f}"
-    if kind in ("ratio", "requests"):
+    if kind in UNITS:
         return f"{value:.3g}" if value < 100 else f"{value:.0f}"
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
@@ -83,7 +83,7 @@ def compared(budget: Row) -> str:
 
 def titled(row: Row, budget: Row) -> str:
     """What a budget is about."""
-    more = {"requests": " (requests)", "beyond": " (beyond the round trip)"}
+    more = {"requests": " (requests)", "beyond": " (beyond the round trip)", "flat": " (flat)"}
     return row["title"] + more.get(budget["kind"], "")
 
 

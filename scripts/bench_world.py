@@ -142,11 +142,22 @@ class World:
             self._services[name] = process, int(port[1])
         return self._services[name][1]
 
+    def service_process(self, name: str) -> int:
+        """The process id of a service that is running."""
+        return self._services[name][0].pid
+
     def proxy(self, name: str, delay: float) -> Proxy:
         """A way to the service of this name, which adds a round trip in seconds."""
         if name not in self._proxies:
             self._proxies[name] = Proxy(self.service(name), delay)
         return self._proxies[name]
+
+
+def resident_memory(process: int) -> float:
+    """How much memory a process has, in bytes."""
+    text = Path(f"/proc/{process}/status").read_text()
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return float(lines["VmRSS"].split()[0]) * 1024
 
 
 class BrokenError(Exception):
