@@ -22,7 +22,8 @@ from smfs.protocol import canonical, requests, signing
 PORTION = 150
 CHUNK = 1 << 16
 HEAD = re.compile(
-    rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: *(\d+)\r\n.*?\r\n\r\n", re.IGNORECASE | re.DOTALL
+    rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: *(\d+)\r\n(?:.*?\r\n)?\r\n",
+    re.IGNORECASE | re.DOTALL,
 )
 
 nonces = itertools.count(random.randrange(10**6))
