@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -181,16 +181,14 @@ def chosen(given: argparse.Namespace) -> list[Case]:
     return [case for case in CASES if not (given.quick and case.name in LEFT_OUT_WHEN_QUICK)]
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Lets SIGTERM clean up as SIGINT does."""
+def prepare() -> None:
+    """Lets SIGTERM clean up as SIGINT does, and keeps the garbage collector out of the samples."""
 
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
     gc.disable()
-    yield
 
 
 def profiles_of(groups: dict[str, list[Case]], scale: Scale) -> dict[str, int]:
@@ -212,18 +210,22 @@ def perform(given: argparse.Namespace) -> Run:
     groups = {group: [case for case in cases if case.group == group] for group in GROUPS}
     with World(profiling=given.profile) as world:
         run = Run(scale, world)
-        say("storing secrets")
-        world.fill(profiles_of(groups, scale))
-        for group, subjects in (
-            ("small", run.small),
-            ("large", run.large),
-            ("service", run.spaces),
-        ):
-            if groups[group]:
-                run.measure(groups[group], subjects())
+        try:
+            fill_and_measure(run, groups)
+        except (KeyboardInterrupt, SystemExit):
+            run.broken.append("interrupted; this is what was measured until then")
         if given.profile:
             print_profiles(world.home)
     return run
+
+
+def fill_and_measure(run: Run, groups: dict[str, list[Case]]) -> None:
+    """Measures each group of cases on its subjects."""
+    say("storing secrets")
+    run.world.fill(profiles_of(groups, run.scale))
+    for group, subjects in (("small", run.small), ("large", run.large), ("service", run.spaces)):
+        if groups[group]:
+            run.measure(groups[group], subjects())
 
 
 def main() -> int:
@@ -234,8 +236,8 @@ def main() -> int:
     """
     given = arguments()
     load = os.getloadavg()[0]
-    with ended_by_signals():
-        run = perform(given)
+    prepare()
+    run = perform(given)
     print_table(run.rows, run.skipped, run.broken)
     if given.json:
         report = {

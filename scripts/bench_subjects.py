@@ -92,7 +92,8 @@ class Floor(Subject):
     def start(self) -> None:
         program = SCRIPTS / "bench_floor.py"
         self._process = subprocess.Popen(
-            [sys.executable, program, self.mountpoint, str(self._files)]
+            [sys.executable, program, self.mountpoint, str(self._files)],
+            start_new_session=True,
         )
         wait_until_mounted(self.mountpoint, self._process)
 
@@ -141,6 +142,7 @@ class Smfs(Subject):
         self._process = subprocess.Popen(
             [sys.executable, SCRIPTS / "bench_profile.py", file, *command],
             env=self.world.environment,
+            start_new_session=True,
         )
         wait_until_mounted(self.mountpoint, self._process)
 

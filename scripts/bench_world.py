@@ -40,6 +40,7 @@ class Proxy:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # an interrupt is for the benchmark alone
         )
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 
@@ -137,6 +138,7 @@ class World:
                 stdout=subprocess.PIPE,
                 text=True,
                 env=self.environment,
+                start_new_session=True,
             )
             port = re.search(r":(\d+)\s*$", process.stdout.readline())
             self._services[name] = process, int(port[1])
