@@ -151,6 +151,11 @@ class Connection:
                     self._discovered_at = anyio.current_time()
         return self.discovered
 
+    def forget(self) -> None:
+        """What the service is has to be found out anew."""
+        self.is_known = False
+        self.discovered = None
+
     @property
     def _is_settled(self) -> bool:
         # The page of a network that wants a password first looks like an original.
@@ -208,7 +213,7 @@ class Connection:
         began = anyio.current_time()
         ends_at = end_of_operation()
         if ends_at is None:
-            ends_at = began + self.deadline
+            ends_at = began + self.deadline + attempts.delivery.patience
         self._under_way += 1
         try:
             self._check_silence()
@@ -301,6 +306,7 @@ class Connection:
         self.health.requests += 1
         # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
+        timeout += delivery.patience
         was_lost, delivery.lost = delivery.lost, True  # until the answer is here
         was_in_doubt, delivery.in_doubt = delivery.in_doubt, True
         try:

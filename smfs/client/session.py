@@ -31,6 +31,7 @@ from smfs.protocol.requests import (
     DeleteSecretSpace,
     DeleteSharedSecret,
     DeleteSubSpace,
+    GetChanges,
     GetNodeId,
     GetNotificationHooks,
     GetSecretSpace,
@@ -49,7 +50,7 @@ _NO_NEWCOMERS: Final = (
     "the service keeps no secret space for you and opens none without an auth code of its own"
 )
 _NO_SUCH_CODE: Final = "the auth code is unknown to the service, used up, or for something else"
-_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks)
+_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks, GetChanges)
 _PLAIN: Final = (
     CreateAuthCode,
     OpenSecretSpace,
@@ -231,7 +232,9 @@ class Session:
             if sent:
                 # Another client with the same key may be counting in step with this one.
                 self._nonces.jump()
-            sent.append(_wire(self._sign(connection, request_type, fields)))
+            request = self._sign(connection, request_type, fields)
+            delivery.signatures.append(request.signature)
+            sent.append(_wire(request))
             return sent[-1]
 
         try:

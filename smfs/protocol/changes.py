@@ -1,5 +1,4 @@
-"""A page of the change feed: what the answer to getChanges holds once it is decrypted
-(docs/additions.md)."""
+"""A page of the change feed: what an answer to getChanges holds (docs/additions.md)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ RECEIPT: Final = "receipt"
 """The feature of a service that has this header."""
 
 VERSION: Final = 1
-FEATURES: Final = ("checkShare", "revision", RECEIPT)
+FEATURES: Final = ("checkShare", "revision", "getChanges", "repeatSecretFrom", RECEIPT)
 
 
 def receipt_of(signature: str) -> str:

@@ -352,12 +352,46 @@ async def test_an_opening_by_a_code_for_one_use_survives_a_lost_answer(
 async def test_a_one_time_secret_lost_on_the_way_is_no_missing_one(
     alice: Client, bob: Client, wire: Any, faults: Any
 ) -> None:
-    """A one-time secret lost on the way is no missing one."""
+    """An original has no second answer, and the secret is gone."""
+    wire.is_original = True
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "once", one_time=True)
     wire.next("/getSecretFrom", faults.answer_lost)
     with pytest.raises(errors.ServiceUnavailable, match="lost"):
         await alice.get_secret_from(bob, "id")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_one_time_secret_whose_answer_is_lost_is_answered_again(
+    alice: Client, bob: Client, wire: Any, faults: Any, lost: int
+) -> None:
+    """Our service keeps the answer for a while, for whoever asked for it."""
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "once", one_time=True)
+    wire.next("/getSecretFrom", faults.answer_lost, *[faults.request_lost] * (lost - 1))
+    wire.next("/repeatSecretFrom", faults.answer_lost)
+    assert await alice.get_secret_from(bob, "id") == "once"
+    with pytest.raises(errors.SecretNotFound):
+        await alice.get_secret_from(bob, "id")
+    assert wire.count("/repeatSecretFrom") == 2
+
+
+async def test_what_somebody_else_consumed_is_gone(
+    alice: Client, bob: Client, make_client: Make, wire: Any, faults: Any
+) -> None:
+    """An attempt that never arrived has consumed nothing, and the service knows it."""
+    twin = make_client(secret_key_hex="a1" * 32)
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "once", one_time=True)
+
+    async def steal(request: httpx.Request, _pass_on: object) -> httpx.Response:
+        assert await twin.get_secret_from(bob, "id") == "once"
+        raise httpx.ReadError("the connection broke", request=request)
+
+    wire.next("/getSecretFrom", steal)
+    with pytest.raises(errors.SecretNotFound):
+        await alice.get_secret_from(bob, "id")
+    assert wire.count("/repeatSecretFrom") > 0
 
 
 async def test_a_hook_whose_answer_is_lost_is_added_once(

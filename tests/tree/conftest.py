@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -185,17 +186,20 @@ class World:
         self.service = service
         self._nursery = nursery
 
-    async def mount(self, key: str | None = None, *, ttl: float = 5.0) -> Kernel:
+    async def mount(
+        self, key: str | None = None, *, ttl: float = 5.0, follows: bool = False
+    ) -> Kernel:
         """A tree of a new node, or of the one with this secret key."""
-        kernel: Kernel = await self._nursery.start(self._hold, key, ttl)
+        hold = functools.partial(self._hold, key, ttl, follows=follows)
+        kernel: Kernel = await self._nursery.start(hold)
         return kernel
 
     async def _hold(
-        self, key: str | None, ttl: float, *, task_status: trio.TaskStatus[Kernel]
+        self, key: str | None, ttl: float, *, follows: bool, task_status: trio.TaskStatus[Kernel]
     ) -> None:
         wire = Wire(embedded_transport(self.service))
         client = create_client("http://embedded", key, transport=wire, deadline=5.0)
-        async with client, Tree(View(client, ttl=ttl)) as tree:
+        async with client, Tree(View(client, ttl=ttl), follows=follows) as tree:
             task_status.started(Kernel(tree, tree.view, wire))
             await trio.sleep_forever()
 
