@@ -42,7 +42,7 @@ def serve_mount(
     os.chdir("/")
 
     async def serve() -> None:
-        async with open_view(settings, identity) as view, Tree(view) as tree:
+        async with open_view(settings, identity, for_mount=True) as view, Tree(view) as tree:
             await run_mount(
                 mountpoint,
                 tree,

@@ -12,6 +12,7 @@ from smfs.client.envelopes import Envelopes, Stored
 from smfs.client.known import Key, Known, own_key
 from smfs.client.listing import is_opened_as, version_of
 from smfs.client.versions import Version
+from smfs.crypto.box import Box
 from smfs.protocol.changes import (
     SENDER,
     Change,
@@ -108,7 +109,7 @@ class Changing:
             elif isinstance(change, SecretChanged):
                 key = _key(change)
                 if key is not None and self._known.get(key) is None:
-                    self._put_sealed(key, change, anyio.current_time())
+                    self._announce(key, change)
 
     # --- secrets ------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Changing:
         elif known is not None and known.is_opened:
             self._put_again(key, change, known, now)
         else:
-            self._put_sealed(key, change, now)
+            self._announce(key, change)
 
     def _put_opened(self, key: Key, change: SecretChanged, stored: Stored, now: float) -> None:
         address = self._envelopes.address(key)
@@ -168,18 +169,31 @@ class Changing:
         """The echo of a write of ours, or a version that is known already."""
         self._known.put(key, known.confirmed(change.revision, change.box or known.box, now))
 
-    def _put_sealed(self, key: Key, change: SecretChanged, now: float) -> None:
+    def _announce(self, key: Key, change: SecretChanged) -> None:
+        self.put_sealed(key, change.box, one_time=change.one_time, revision=change.revision)
+
+    def put_sealed(
+        self, key: Key, box: Box | None, *, one_time: bool, revision: int | None
+    ) -> None:
+        """Notes a version that is opened when it is wanted, or when there is time.
+
+        Args:
+            key: of the secret.
+            box: as it is stored; None where it has yet to come.
+            one_time: whether it is handed out only once.
+            revision: the service's number for it.
+        """
         version = Version(
             token="",
-            box=change.box,
+            box=box,
             size=None,
-            one_time=change.one_time,
+            one_time=one_time,
             sender=None,
             signed_at=None,
-            checked_at=now,
+            checked_at=anyio.current_time(),
             changed_at=time.time(),
             problem=None,
-            revision=change.revision,
+            revision=revision,
         )
         self._known.put(key, version)
         self._sealed.add(key)

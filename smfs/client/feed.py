@@ -113,10 +113,19 @@ class Feed:
 
     # --- following ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Follows the feed until it is cancelled."""
+    def begin(self) -> None:
+        """Has everybody wait until it is known whether there is a feed."""
         self.is_running = True
         self._set(State.STARTING)
+
+    def begin_with(self, cursor: tuple[str, int], confirmed_at: float) -> None:
+        """Goes on from what was known before; fields as the attributes."""
+        self.cursor, self.confirmed_at = cursor, confirmed_at
+        self.is_complete = True
+
+    async def run(self) -> None:
+        """Follows the feed until it is cancelled."""
+        self.begin()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._changing.open_regularly)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from smfs.client.cache import Cache
 from smfs.client.changes import Changing
 from smfs.client.client import Client
 from smfs.client.connection import Connection
 from smfs.client.contents import Contents
 from smfs.client.feed import Feed, State
 from smfs.client.freshness import Freshness
+from smfs.client.keeper import Keeper
 from smfs.client.known import Changed, Key, Known
 from smfs.client.listing import Listing
 from smfs.client.versions import RequireSignatures, Sender, Version
@@ -31,6 +33,7 @@ class Knowledge:
         ttl: float | None = None,
         require_signatures: RequireSignatures | None = None,
         max_stale: float | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.client = client
         self.node_id = client.node_id
@@ -45,6 +48,9 @@ class Knowledge:
         self._contents = Contents(envelopes, self._known, changing)
         self._feed = Feed(envelopes, changing)
         self._freshness = Freshness(self._feed, client.connection, max_stale)
+        self._keeper: Keeper | None = None
+        if cache is not None:
+            self._keeper = Keeper(cache, envelopes, self._known, changing, self._feed)
 
     @property
     def connection(self) -> Connection:
@@ -115,16 +121,6 @@ class Knowledge:
         is_fine = version is not None and version.problem is None and bool(version.token)
         return version if is_fine and version is not None and version.is_here else None
 
-    async def opened(self, key: Key) -> Version:
-        """The known version of a secret, with its size.
-
-        Raises:
-            SecretNotFound, NotAccepted: when none is known.
-            ServiceUnavailable: when its content is not here.
-        """
-        await self._feed.filled()
-        return await self._contents.version(key)
-
     def content_limit(self) -> int:
         """The most bytes that any content may have, as far as is known without asking."""
         return self._envelopes.limits.content_bytes()
@@ -153,4 +149,5 @@ class Knowledge:
             "secrets": len(self._known.own()),
             "senders": len(self._known.senders()),
             "contentLimit": self.content_limit(),
+            "cache": self._keeper.cache.state() if self._keeper else None,
         }

@@ -43,6 +43,18 @@ class Key(NamedTuple):
         return sent_id(self.node_id, self.secret_id) if self.area == "sent" else self.secret_id
 
 
+class NodeKey(NamedTuple):
+    """Which sender or recipient.
+
+    Attributes:
+        role: `sender` or `recipient`.
+        node_id: who.
+    """
+
+    role: str
+    node_id: str
+
+
 class Changed(NamedTuple):
     """One line of the journal.
 
@@ -96,6 +108,8 @@ class Known:
         self._dropped: dict[Key | str, int] = {}
         self._journal: deque[Changed] = deque(maxlen=_JOURNAL)
         self._moved = anyio.Event()
+        self._unsaved: dict[Key | NodeKey, None] | None = None
+        self._is_unsaved = anyio.Event()
 
     # --- what there is ------------------------------------------------------------------------
 
@@ -147,6 +161,33 @@ class Known:
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
 
+    # --- what has to be saved -----------------------------------------------------------------
+
+    def nodes(self) -> list[NodeKey]:
+        """All senders and recipients."""
+        senders = [NodeKey("sender", node_id) for node_id in self._senders]
+        return senders + [NodeKey("recipient", node_id) for node_id in self.recipients or ()]
+
+    def note_unsaved(self) -> None:
+        """Begins to note what is put and dropped, for somebody who saves it."""
+        self._unsaved = {}
+
+    def take_unsaved(self) -> list[Key | NodeKey]:
+        """What was put or dropped since it was last asked for."""
+        taken = list(self._unsaved or ())
+        if taken:
+            self._unsaved, self._is_unsaved = {}, anyio.Event()
+        return taken
+
+    async def wait_for_unsaved(self) -> None:
+        """Returns once something is to be saved."""
+        await self._is_unsaved.wait()
+
+    def _save(self, key: Key | NodeKey) -> None:
+        if self._unsaved is not None:
+            self._unsaved[key] = None
+            self._is_unsaved.set()
+
     # --- which is newer -----------------------------------------------------------------------
 
     def is_newer(self, key: Key, revision: int) -> bool:
@@ -181,6 +222,7 @@ class Known:
         versions = self._map(key.area, key.node_id)
         old = versions.get(key.secret_id)
         versions[key.secret_id] = version
+        self._save(key)
         if old is None or not _same(old, version):
             self._note(Changed(key, here))
 
@@ -191,6 +233,7 @@ class Known:
         versions = self._maps.get((key.area, key.node_id), {})
         if versions.pop(key.secret_id, None) is None:
             return
+        self._save(key)
         if key.area == "sent" and not versions:
             del self._maps[key.area, key.node_id], self._sent[key.node_id]
         self._note(Changed(key, here))
@@ -205,6 +248,7 @@ class Known:
             return
         else:
             self._senders[node_id] = replace(known, closure_date=closure_date)
+        self._save(NodeKey("sender", node_id))
         self._note(Changed(None, here, node_id))
 
     def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
@@ -213,7 +257,9 @@ class Known:
             self._dropped[node_id] = revision
         if self._senders.pop(node_id, None) is None:
             return
+        self._save(NodeKey("sender", node_id))
         for secret_id in self._maps.pop(("from", node_id)):
+            self._save(Key("from", node_id, secret_id))
             self._note(Changed(Key("from", node_id, secret_id), here))
         self._note(Changed(None, here, node_id))
 
@@ -222,12 +268,14 @@ class Known:
         recipients = {} if self.recipients is None else self.recipients
         if node_id not in recipients or recipients[node_id] != closure_date:
             self.recipients = {**recipients, node_id: closure_date}
+            self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 
     def drop_recipient(self, node_id: str) -> None:
         """Notes that a node accepts us no more."""
         if self.recipients is not None and node_id in self.recipients:
             self.recipients = {k: v for k, v in self.recipients.items() if k != node_id}
+            self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 
     def _map(self, area: Area, node_id: str) -> dict[str, Version]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import anyio
 
+from smfs.client.cache import Cache
 from smfs.client.client import Client
 from smfs.client.consuming import Consuming
 from smfs.client.deadlines import operation
-from smfs.client.knowledge import Knowledge
 from smfs.client.known import Changed, Key, own_key, sent_id
 from smfs.client.petnames import Petnames
+from smfs.client.refreshing import Refreshing
 from smfs.client.sharing import Sharing
 from smfs.client.versions import Look, Reading, RequireSignatures, Sender, Version
 from smfs.errors import (
@@ -23,11 +22,8 @@ from smfs.errors import (
 
 __all__ = ["Changed", "Key", "Look", "Reading", "RequireSignatures", "Sender", "Version", "View"]
 
-_TTL_S: Final = 5.0
-_TTL_OURS_S: Final = 1.0
 
-
-class View(Knowledge):
+class View(Refreshing):
     """What is known of a node's space, and the operations that keep it known.
 
     While `follow` runs at a service of ours, the feed keeps the maps exact, and reading asks
@@ -43,6 +39,7 @@ class View(Knowledge):
         require_signatures: where unsigned content is refused; None: where the client refuses it.
         max_stale: for how many seconds what is known may be read while the service is away; None:
             for ever.
+        cache: where `follow` keeps what is known, and takes it from; None: nowhere.
 
     Attributes:
         client: as given.
@@ -57,9 +54,14 @@ class View(Knowledge):
         ttl: float | None = None,
         require_signatures: RequireSignatures | None = None,
         max_stale: float | None = None,
+        cache: Cache | None = None,
     ) -> None:
         super().__init__(
-            client, ttl=ttl, require_signatures=require_signatures, max_stale=max_stale
+            client,
+            ttl=ttl,
+            require_signatures=require_signatures,
+            max_stale=max_stale,
+            cache=cache,
         )
         self.petnames = Petnames(self, self._known.names)
         self._consuming = Consuming(self._envelopes, self._listing)
@@ -74,57 +76,26 @@ class View(Knowledge):
 
     async def follow(self) -> None:
         """Follows the service's feed until it is cancelled; once at a time."""
-        await self._feed.run()
+        self._feed.begin()
+        async with anyio.create_task_group() as tasks:
+            if self._keeper is not None:
+                await self._keeper.load()
+                tasks.start_soon(self._keeper.run)
+            await self._feed.run()
 
     @operation
-    async def refresh(self, max_age: float | None = None) -> None:
-        """Brings the maps up to date; callers at the same time share one request.
-
-        Args:
-            max_age: how many seconds old they may be where there is no feed; None: the time to
-                live; 0: as of now.
+    async def opened(self, key: Key) -> Version:
+        """The known version of a secret, with its size.
 
         Raises:
-            SpaceNotFound: when the space is gone.
+            SecretNotFound, NotAccepted: when none is known.
+            ServiceUnavailable: when its content is not here, and the service is away.
         """
-        if not await self._freshness.must_ask(for_names=True):
-            return
-        try:
-            await self._listing.refresh(self._time_to_live() if max_age is None else max_age)
-        except ServiceUnavailable as error:
-            self._fall_back(error)
-        else:
-            self._feed.was_listed()
-
-    @operation
-    async def look_again(self, since: float) -> bool:
-        """Brings the maps up to date for a name that they lack, unless that is too costly.
-
-        Args:
-            since: maps asked for after this moment (`anyio.current_time()`) are new enough.
-
-        Returns:
-            whether they are that new now; if not, ask for the one secret.
-        """
-        if not await self._freshness.must_ask(for_names=True):
-            return True
-        try:
-            return await self._listing.look_again(since)
-        except ServiceUnavailable as error:
-            self._fall_back(error)
-            return True
-
-    def _time_to_live(self) -> float:
-        if self._ttl is not None:
-            return self._ttl
-        ttl = _TTL_S if self.client.connection.discovered is None else _TTL_OURS_S
-        return max(ttl, self._listing.pause)
-
-    def _fall_back(self, error: ServiceUnavailable) -> None:
-        """Lets what was known do, where a service without a feed is away; else raises `error`."""
-        if not self._freshness.may_fall_back():
-            raise error
-        self._freshness.check_age(error)
+        await self._feed.filled()
+        version = self._known.get(key)
+        if version is not None and not version.is_opened and not version.is_here:
+            await self._look(key)
+        return await self._contents.version(key)
 
     @operation
     async def load(self, key: Key, version: Version) -> bytes:
