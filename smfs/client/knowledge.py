@@ -93,6 +93,11 @@ class Knowledge:
         while self.is_told is not told:
             await self._feed.wait_for_move()
 
+    async def wait_until_live(self, *, live: bool) -> None:
+        """Returns once `is_live` is as given."""
+        while self.is_live is not live:
+            await self._feed.wait_for_move()
+
     def changes_since(self, generation: int) -> list[Changed] | None:
         """What has changed since a generation; None when that is too long ago."""
         return self._known.changes_since(generation)

@@ -93,6 +93,7 @@ class Tree:
             self._tasks.start_soon(self.view.follow)
         self._tasks.start_soon(self._keep_up)
         self._tasks.start_soon(self._notice_doubt)
+        self._tasks.start_soon(self._notice_return)
         return self
 
     async def _keep_up(self) -> None:
@@ -114,6 +115,13 @@ class Tree:
             await self.view.wait_until_told(told=False)
             for doubter in self._doubters:
                 doubter()
+
+    async def _notice_return(self) -> None:
+        """What could not be uploaded goes as soon as the service is back."""
+        while True:
+            await self.view.wait_until_live(live=False)
+            await self.view.wait_until_live(live=True)
+            self._failures.try_now()
 
     def _areas(self) -> Sequence[Area]:
         return (self._own, *self._from.areas(), *self._shared.areas())
