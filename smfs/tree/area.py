@@ -275,6 +275,12 @@ class Area:
         file.secret_id = secret_id
         self.namespace.add(secret_id)
 
+    def give_back(self, file: SecretFile, secret_id: str) -> None:
+        """Gives a node its former name again; what it was called meanwhile gets another node."""
+        self.supersede(file)
+        self._files.pop(secret_id, None)
+        self.adopt(file, secret_id)
+
     def saved(self, file: SecretFile, version: Version) -> None:
         """The service has the file now, though perhaps something newer, too."""
         if file.secret_id is None:

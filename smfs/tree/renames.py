@@ -15,6 +15,7 @@ from smfs.errors import (
     OperationRefused,
     OtherArea,
     SecretNotFound,
+    SmfsError,
 )
 from smfs.tree import names
 from smfs.tree.node import Node
@@ -139,15 +140,22 @@ async def move_secret(area: Area, file: SecretFile, secret_id: str) -> None:
         _rename_unsaved(area, file, secret_id)
         return
     file.current_times()  # a rename moves no times
-    old_place = area.path_of(file)
+    old_place, before = area.path_of(file), (file.token, file.snapshot, file.state)
     content, edits = await file.content(), file.edits
     version = await area.store.put(secret_id, content)
     area.forget_name(file)
     area.adopt(file, secret_id)
     area.context.failures.made_good(old_place)
     file.settle(version, edits)
-    file.let_go()
-    await remove_secret(area, old_id)
+    try:
+        await remove_secret(area, old_id)
+    except SmfsError:
+        # The kernel goes on calling this node by its old name: what is written to it belongs there.
+        area.give_back(file, old_id)
+        file.token, file.snapshot, file.state = before
+        raise
+    finally:
+        file.let_go()
 
 
 def _rename_unsaved(area: Area, file: SecretFile, secret_id: str) -> None:

@@ -107,6 +107,7 @@ async def test_what_arrives_late_undoes_nothing_that_came_after(
 async def test_an_answer_to_another_request_is_none(alice: Client, wire: Any) -> None:
     """A service of ours says what it answers; without that, nothing was done."""
     await alice.discover()
+    await alice.set_secret("id", "before")
     answers: list[httpx.Response] = []
 
     async def answer_the_first(request: httpx.Request, pass_on: Passing) -> httpx.Response:

@@ -161,7 +161,7 @@ class Proxy:
             return self._calm.wait_for(lambda: self.met >= number, seconds)
 
     def wait_until_calm(self, seconds: float) -> bool:
-        """Waits until no request is under way; returns whether that came."""
+        """Waits until no request is under way that met a fault; returns whether that came."""
         with self._calm:
             return self._calm.wait_for(lambda: not self._busy, seconds)
 
@@ -221,22 +221,26 @@ class Proxy:
                 number += 1
 
     def _pass_on(self, client: socket.socket, number: int) -> bool:
-        request = read_message(client)
-        with self._lock:
-            era = self._era
-            self._busy += 1
-        try:
-            exchange = Exchange(self, era, client, request, number)
-            if era.fault is None:
-                answer = exchange.deliver()
-                self.passed.append(Passed(exchange.path, request, answer))
-                exchange.answer(answer)
-            else:
-                with self._calm:
-                    self.met += 1
-                    self._calm.notify_all()
-                era.fault(exchange)
+        exchange = Exchange(self, self._era, client, read_message(client), number)
+        if exchange.era.fault is not None:
+            self._harm(exchange, exchange.era.fault)
             return exchange.keeps
+        answer = exchange.deliver()
+        while self._era.fault is not None:
+            # It was under way when the fault began: nothing more of it arrives.
+            self._era.over.wait()
+            exchange.reset()
+        self.passed.append(Passed(exchange.path, exchange.request, answer))
+        exchange.answer(answer)
+        return exchange.keeps
+
+    def _harm(self, exchange: Exchange, fault: Fault) -> None:
+        with self._calm:
+            self.met += 1
+            self._busy += 1
+            self._calm.notify_all()
+        try:
+            fault(exchange)
         finally:
             with self._calm:
                 self._busy -= 1

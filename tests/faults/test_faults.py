@@ -19,6 +19,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.proxy import Proxy
 from tests.faults.using import (
     AT_ONCE_S,
+    HEALED,
     HEALS_S,
     Look,
     Working,
@@ -70,7 +71,7 @@ class Lane:
                 self.proxy.heal()
             pause.wait(_HEALTHY_S)
         ordeal.met = self.proxy.met - met_before
-        ordeal.is_healed = writes_again(self.mounted / folder / "healed")
+        ordeal.is_healed = writes_again(self.mounted / folder / HEALED)
         wait_until_sent(self.home, self.mounted)
         assert self.proxy.wait_until_calm(HEALS_S)
         ordeal.ledger.check(read_back(self.direct / folder, ordeal.ledger.names))

@@ -15,6 +15,7 @@ import pytest
 from tests.faults.ledger import Ledger
 from tests.faults.using import (
     AT_ONCE_S,
+    HEALED,
     Working,
     look,
     read_back,
@@ -48,7 +49,7 @@ def _stopped(process: int) -> Iterator[None]:
 
 
 def _check(home: Home, mounts: tuple[Path, Path], folder: str, ledger: Ledger) -> None:
-    assert writes_again(mounts[0] / folder / "healed")
+    assert writes_again(mounts[0] / folder / HEALED)
     wait_until_sent(home, mounts[0])
     ledger.check(read_back(mounts[1] / folder, ledger.names))
     assert not ledger.complaints, "\n".join(ledger.complaints)

@@ -22,13 +22,17 @@ HEALS_S: Final = 20.0
 AT_ONCE_S: Final = 2.0
 """A look at the root that takes longer has waited for the network."""
 
+HEALED: Final = "healed"
+"""The file that is written when all is over."""
+
+_WARM: Final = 8  # steps that changed something
 _PAUSE_S: Final = 0.1
 
 
 class Working:
     """A worker in a directory for as long as the block lasts; its ledger is kept meanwhile.
 
-    Entering gives an event that nobody sets, to wait on.
+    It is entered once the first files are written, and gives an event that nobody sets, to wait on.
 
     Args:
         directory: where it works.
@@ -48,7 +52,10 @@ class Working:
 
     def __enter__(self) -> threading.Event:
         self._thread.start()
-        return threading.Event()
+        pause, ends = threading.Event(), time.monotonic() + HEALS_S
+        while self._ledger.acknowledged < _WARM and time.monotonic() < ends:
+            pause.wait(_PAUSE_S)
+        return pause
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
@@ -90,7 +97,7 @@ def writes_again(path: Path) -> bool:
     pause, ends = threading.Event(), time.monotonic() + HEALS_S
     while time.monotonic() < ends:
         try:
-            path.write_bytes(b"healed")
+            path.write_bytes(HEALED.encode())
         except OSError:
             pause.wait(_PAUSE_S)
         else:
@@ -105,8 +112,16 @@ def wait_until_sent(home: Home, mounted: Path) -> None:
         pause.wait(_PAUSE_S)
 
 
+def wait_until_there(path: Path) -> None:
+    """Waits until a mount shows a file that was made elsewhere, but not for ever."""
+    pause, ends = threading.Event(), time.monotonic() + HEALS_S
+    while not path.exists() and time.monotonic() < ends:
+        pause.wait(_PAUSE_S)
+
+
 def read_back(folder: Path, names: set[str]) -> dict[str, Content]:
-    """What is in the files of these names; opened, for a listing may be a second old."""
+    """What is in the files of these names, looked at after the file `healed` has come there."""
+    wait_until_there(folder / HEALED)
     found: dict[str, Content] = {}
     for name in names:
         try:

@@ -29,6 +29,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._inner = inner
         self.requests: Counter[str] = Counter()
         self.is_cut = False
+        self.cut_routes: set[str] = set()
         self.listings_take = 0.0
         self._answered: dict[str, trio.Event] = {}
         self._asked: dict[str, trio.Event] = {}
@@ -51,7 +52,7 @@ class Wire(httpx.AsyncBaseTransport):
         route = request.url.path.removeprefix("/")
         self.requests[route] += 1
         self._asked.pop(route, trio.Event()).set()
-        if self.is_cut:
+        if self.is_cut or route in self.cut_routes:
             raise httpx.ConnectError("the wire is cut", request=request)
         if route == "getSecretSpace":
             await trio.sleep(self.listings_take)
