@@ -51,10 +51,10 @@ class Feed:
             while _is_idle(outcome) and anyio.current_time() < ends_at:
                 if not self._waiting.is_over:
                     await _changed(waiter, receive, ends_at)
-                # In the end there may be no database any more; and nothing has changed.
-                if self._waiting.is_over:
-                    break
                 async with self._looking:
+                    # In the end there may be no database any more; and nothing has changed.
+                    if self._waiting.is_over:
+                        break
                     outcome = await self._worker.look_again(request)
             return outcome
 

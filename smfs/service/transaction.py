@@ -145,6 +145,7 @@ class Worker:
         outcome = _carried_out(op, request)
         if isinstance(outcome.answer, ServiceError):
             connection.execute("ROLLBACK TO authenticated")
+            rows.feed.touched.clear()
         # Only now is everything in order: a code that brought nothing can be used again.
         elif creator is not None and isinstance(request, _CODED):
             rows.admission.use_code(request.auth_code)
