@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_meter import Budget, Measure, Turn
+from bench_service import ask_service
 from bench_subjects import Smfs, Subject
 from bench_world import PATIENCE, BrokenError, content_of, file_name
 
 NEAR = ("embedded", "http")
 FAR = ("http + 5 ms", "http + 50 ms")
 OURS = NEAR + FAR
+SPACES = ("N = 10", "N = 10,000")
 
 SEEN = 20
 COLD = 10
 CHANGES = 5
 TREE = (10, 10)
 CHUNK = 1 << 16
+LISTING_PATIENCE = 300.0
 
 
 def is_subject(_subject: Subject) -> bool:
@@ -53,7 +56,7 @@ class Case:
         rounds: how many, of the default's.
         warms_up: whether a round that does not count goes before.
         fits: on which subjects it makes sense.
-        is_large: whether it wants the mounts with many secrets.
+        group: of subjects: `small` mounts, `large` ones with many secrets, or the `service`.
     """
 
     name: str
@@ -62,7 +65,7 @@ class Case:
     rounds: float = 1.0
     warms_up: bool = True
     fits: Callable[[Subject], bool] = is_subject
-    is_large: bool = False
+    group: str = "small"
 
 
 numbers = itertools.count()
@@ -153,7 +156,7 @@ def run_ls(directory: Path, *options: str) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C"},
-        timeout=PATIENCE,
+        timeout=LISTING_PATIENCE,
     )
 
 
@@ -165,7 +168,7 @@ def list_names(turn: Turn) -> None:
     subject.start()
     listing = functools.partial(run_ls, many, "-l")
     turn.time("first", listing)
-    turn.batch("second", [listing] * 2, whole=True)
+    turn.batch("second", [listing] * 3)
     note_memory(turn, "memory")
 
 
@@ -180,7 +183,7 @@ def list_many_names(turn: Turn) -> None:
     subject.start()
     listing = functools.partial(run_ls, many, "-l")
     turn.time("first-of-many", listing)
-    turn.batch("second-of-many", [listing] * 2, whole=True)
+    turn.batch("second-of-many", [listing] * 3)
     note_memory(turn, "memory-of-many")
 
 
@@ -323,6 +326,29 @@ CASES: tuple[Case, ...] = (
         ),
         rounds=0.4,
         warms_up=False,
-        is_large=True,
+        group="large",
+    ),
+    Case(
+        "service",
+        ask_service,
+        (
+            Measure(
+                "set",
+                "set, on one connection",
+                (Budget("median", 1 / 1000, SPACES), Budget("flat", 1.2, SPACES[1:])),
+            ),
+            Measure(
+                "get",
+                "get, on one connection",
+                (Budget("median", 1 / 1500, SPACES), Budget("flat", 1.2, SPACES[1:])),
+            ),
+            Measure(
+                "service-memory",
+                "memory of the service",
+                (Budget("bytes", 100e6, SPACES),),
+                "bytes",
+            ),
+        ),
+        group="service",
     ),
 )

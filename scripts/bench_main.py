@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from bench_cases import CASES, Case
 from bench_meter import Measure, Meter, Turn, rows_of
 from bench_report import machine, print_profiles, print_table
+from bench_service import Space
 from bench_subjects import Floor, Smfs, Subject, stop_all
 from bench_tools import TOOLS, missing
 from bench_world import BrokenError, World
@@ -27,6 +28,7 @@ from bench_world import BrokenError, World
 BEGUN = time.monotonic()
 BROKEN = (OSError, BrokenError, subprocess.SubprocessError)
 NAMES = [case.name for case in CASES]
+GROUPS = ("small", "large", "service")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Scale:
 
 FULL = Scale(few=1000, many=10_000, rounds=5, box=0.25, most=200)
 QUICK = Scale(few=200, many=10_000, rounds=2, box=0.05, most=50)
-LEFT_OUT_WHEN_QUICK = ("git", "large")
+LEFT_OUT_WHEN_QUICK = ("git", "large", "service")
+FEW_AT_SERVICE = 10
 
 
 @dataclass
@@ -73,8 +76,8 @@ class Run:
             Floor(self.world, self.scale.few),
             Smfs("embedded", self.world, "small", None),
             Smfs("http", self.world, "small", 0.0),
-            Smfs("http + 5 ms", self.world, "near", 0.005),
-            Smfs("http + 50 ms", self.world, "far", 0.05),
+            Smfs("http + 5 ms", self.world, "small", 0.005),
+            Smfs("http + 50 ms", self.world, "small", 0.05),
             *self.tools(),
         ]
 
@@ -84,6 +87,13 @@ class Run:
             Floor(self.world, self.scale.many),
             Smfs("embedded", self.world, "large", None),
             Smfs("http", self.world, "large", 0.0),
+        ]
+
+    def spaces(self) -> list[Subject]:
+        """Spaces of both sizes at a service."""
+        return [
+            Space(self.world, "ten", FEW_AT_SERVICE, is_baseline=True),
+            Space(self.world, "large", self.scale.many, is_baseline=False),
         ]
 
     def measure(self, cases: list[Case], subjects: list[Subject]) -> None:
@@ -118,7 +128,7 @@ class Run:
         """One turn; false when it went wrong."""
         turn = Turn(subject, meter, number=number, box=self.scale.box, most=self.scale.most)
         try:
-            if not subject.mountpoint.is_mount():
+            if not subject.is_running():
                 subject.start()
             case.run(turn)
         except BROKEN as error:
@@ -171,38 +181,51 @@ def chosen(given: argparse.Namespace) -> list[Case]:
     return [case for case in CASES if not (given.quick and case.name in LEFT_OUT_WHEN_QUICK)]
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Lets SIGTERM clean up as SIGINT does."""
+def prepare() -> None:
+    """Lets SIGTERM clean up as SIGINT does, and keeps the garbage collector out of the samples."""
 
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
     gc.disable()
-    yield
+
+
+def profiles_of(groups: dict[str, list[Case]], scale: Scale) -> dict[str, int]:
+    """The identities that the groups of cases need, and how many secrets each has."""
+    needed = {}
+    if groups["small"]:
+        needed["small"] = scale.few
+    if groups["large"] or groups["service"]:
+        needed["large"] = scale.many
+    if groups["service"]:
+        needed["ten"] = FEW_AT_SERVICE
+    return needed
 
 
 def perform(given: argparse.Namespace) -> Run:
     """Measures what is wanted."""
     scale = QUICK if given.quick else FULL
     cases = chosen(given)
-    small = [case for case in cases if not case.is_large]
-    large = [case for case in cases if case.is_large]
+    groups = {group: [case for case in cases if case.group == group] for group in GROUPS}
     with World(profiling=given.profile) as world:
         run = Run(scale, world)
-        profiles = dict.fromkeys(("small", "near", "far"), scale.few) if small else {}
-        if large:
-            profiles["large"] = scale.many
-        say("storing secrets")
-        world.fill(profiles)
-        if small:
-            run.measure(small, run.small())
-        if large:
-            run.measure(large, run.large())
+        try:
+            fill_and_measure(run, groups)
+        except (KeyboardInterrupt, SystemExit):
+            run.broken.append("interrupted; this is what was measured until then")
         if given.profile:
             print_profiles(world.home)
     return run
+
+
+def fill_and_measure(run: Run, groups: dict[str, list[Case]]) -> None:
+    """Measures each group of cases on its subjects."""
+    say("storing secrets")
+    run.world.fill(profiles_of(groups, run.scale))
+    for group, subjects in (("small", run.small), ("large", run.large), ("service", run.spaces)):
+        if groups[group]:
+            run.measure(groups[group], subjects())
 
 
 def main() -> int:
@@ -213,8 +236,8 @@ def main() -> int:
     """
     given = arguments()
     load = os.getloadavg()[0]
-    with ended_by_signals():
-        run = perform(given)
+    prepare()
+    run = perform(given)
     print_table(run.rows, run.skipped, run.broken)
     if given.json:
         report = {

@@ -21,8 +21,9 @@ class Budget:
     """What a figure may be.
 
     Attributes:
-        kind: `ratio` (times the floor), `median` and `p95` (seconds), `beyond` (seconds of the
-            median beyond one round trip), `requests` (for each operation), `bytes`.
+        kind: `ratio` (times the floor), `flat` (times the smallest space), `median` and `p95`
+            (seconds), `beyond` (seconds of the median beyond one round trip), `requests` (for each
+            operation), `bytes`.
         limit: the most it may be.
         subjects: of whom.
     """
@@ -158,6 +159,8 @@ def judge(row: dict[str, Any], budgets: Iterable[Budget]) -> list[dict[str, Any]
             value = row["median"] - row["roundTrip"]
         elif budget.kind == "bytes":
             value = row["median"]
+        elif budget.kind == "flat":
+            value = row.get("ratio")
         else:
             value = row.get(budget.kind)
         if value is None:
@@ -171,7 +174,9 @@ def rows_of(case: str, measures: Iterable[Measure], subjects: Any, meter: Meter)
     """The rows of a case, in the order of its measures and subjects."""
     rows = []
     for measure in measures:
-        floor = meter.series.get((measure.name, "floor"))
+        bases = [
+            meter.series.get((measure.name, each.name)) for each in subjects if each.is_baseline
+        ]
         for subject in subjects:
             series = meter.series.get((measure.name, subject.name))
             if series is None or not series.samples:
@@ -184,8 +189,8 @@ def rows_of(case: str, measures: Iterable[Measure], subjects: Any, meter: Meter)
                 "subject": subject.name,
                 **series.row(subject.round_trip),
             }
-            if floor is not None and measure.unit == "s":
-                row["ratio"] = row["median"] / statistics.median(floor.samples)
+            if any(bases) and measure.unit == "s":
+                row["ratio"] = row["median"] / statistics.median(bases[0].samples)
             row["budgets"] = judge(row, measure.budgets)
             rows.append(row)
     return rows

@@ -16,11 +16,9 @@ from typing import Any
 PACKAGES = ("smfs", "pyfuse3", "trio", "httpx", "PyNaCl", "uvicorn")
 PROFILE_LINES = 25
 KINDS = {
-    "ratio": "floor",
     "median": "median",
     "p95": "p95",
     "beyond": "beyond the round trip",
-    "requests": "requests",
     "bytes": "memory",
 }
 
@@ -41,6 +39,8 @@ def limit_of(budget: dict[str, Any]) -> str:
     kind, limit = budget["kind"], budget["limit"]
     if kind == "ratio":
         text = f"≤ {limit:g} x floor"
+    elif kind == "flat":
+        text = f"≤ {limit:g} x the smallest"
     elif kind == "requests":
         text = f"≤ {limit:g} requests"
     else:
@@ -55,7 +55,7 @@ def print_table(rows: list[dict[str, Any]], skipped: dict[str, str], broken: lis
         if row["measure"] != last:
             last = row["measure"]
             print(f"\n{row['title']}")
-            print(f"  {'':14}{'median':>10}{'p95':>10}{'x floor':>9}{'requests':>10}   budget")
+            print(f"  {'':14}{'median':>10}{'p95':>10}{'ratio':>9}{'requests':>10}   budget")
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
         requests = f"{row['requests']:.2f}" if "requests" in row else ""
         median, p95 = (shown(row[key], row["unit"]) for key in ("median", "p95"))

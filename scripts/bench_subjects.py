@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench_world import PATIENCE, SCRIPTS, SMFS, BrokenError, World
+from bench_world import PATIENCE, SCRIPTS, SMFS, BrokenError, World, resident_memory
 
 PAUSE = 0.002
 
@@ -24,11 +24,13 @@ class Subject:
     Attributes:
         name: for people.
         round_trip: in seconds, from it to what it asks.
+        is_baseline: whether the others are compared with it.
         is_local: whether each operation is quick enough for many of them.
         folder: where its files lie: some in `many`, others are made in `work`.
     """
 
     round_trip = 0.0
+    is_baseline = False
     is_local = True
 
     def __init__(self, name: str, world: World) -> None:
@@ -45,6 +47,10 @@ class Subject:
         """Unmounts; does nothing where it is not mounted."""
         if self.mountpoint.is_mount():
             self.world.run("fusermount3", "-u", self.mountpoint)
+
+    def is_running(self) -> bool:
+        """Whether it is mounted."""
+        return self.mountpoint.is_mount()
 
     def requests(self) -> collections.Counter[str] | None:
         """How often it asked for what so far; None where nobody counts."""
@@ -76,6 +82,8 @@ def wait_until_mounted(directory: Path, process: subprocess.Popen) -> None:
 class Floor(Subject):
     """The filesystem in memory (`bench_floor.py`)."""
 
+    is_baseline = True
+
     def __init__(self, world: World, files: int) -> None:
         super().__init__("floor", world)
         self._files = files
@@ -84,7 +92,8 @@ class Floor(Subject):
     def start(self) -> None:
         program = SCRIPTS / "bench_floor.py"
         self._process = subprocess.Popen(
-            [sys.executable, program, self.mountpoint, str(self._files)]
+            [sys.executable, program, self.mountpoint, str(self._files)],
+            start_new_session=True,
         )
         wait_until_mounted(self.mountpoint, self._process)
 
@@ -119,10 +128,10 @@ class Smfs(Subject):
     def start(self) -> None:
         command = ["mount", "--profile", self._profile]
         if self._distance:
-            self._proxy = self.world.proxy(self._distance)
+            self._proxy = self.world.proxy(self.name, self._distance)
             command += ["--service", self._proxy.url]
         elif self._distance is not None:
-            command += ["--service", f"http://127.0.0.1:{self.world.service()}"]
+            command += ["--service", f"http://127.0.0.1:{self.world.service(self.name)}"]
         if self.world.profiling:
             self._start_profiled([*command, "--foreground", str(self.mountpoint)])
         else:
@@ -133,6 +142,7 @@ class Smfs(Subject):
         self._process = subprocess.Popen(
             [sys.executable, SCRIPTS / "bench_profile.py", file, *command],
             env=self.world.environment,
+            start_new_session=True,
         )
         wait_until_mounted(self.mountpoint, self._process)
 
@@ -153,9 +163,7 @@ class Smfs(Subject):
         return json.loads((self.mountpoint / ".status").read_bytes())
 
     def resident(self) -> float | None:
-        text = Path(f"/proc/{self.status()['pid']}/status").read_text()
-        lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        return float(lines["VmRSS"].split()[0]) * 1024
+        return resident_memory(self.status()["pid"])
 
     def twin(self) -> Smfs:
         """Another mount of the same identity at the same service; there is one, and it is kept."""

@@ -76,7 +76,9 @@ class Sshfs(Subject):
         configuration.write_text("".join(f"{key} {value}\n" for key, value in options.items()))
         program = shutil.which("sshd", path=search_path())
         with (self._keys / "log").open("wb") as log:
-            self._server = subprocess.Popen([program, "-D", "-e", "-f", configuration], stderr=log)
+            self._server = subprocess.Popen(
+                [program, "-D", "-e", "-f", configuration], stderr=log, start_new_session=True
+            )
         end = time.monotonic() + PATIENCE
         while self._server.poll() is None and time.monotonic() < end:
             try:

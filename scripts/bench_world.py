@@ -17,6 +17,7 @@ from typing import Self
 SCRIPTS = Path(__file__).resolve().parent
 SMFS = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
+SHARED_MEMORY = Path("/dev/shm")
 TASKS = 4
 
 
@@ -39,6 +40,7 @@ class Proxy:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # an interrupt is for the benchmark alone
         )
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 
@@ -73,10 +75,9 @@ class World:
             "LC_ALL": "C.UTF-8",
         }
         self.profiling = profiling
-        self._database = self.make("service") / "service.db"
-        self._service: subprocess.Popen | None = None
-        self._port = 0
-        self._proxies: dict[float, Proxy] = {}
+        self._stored = self.make("stored")
+        self._services: dict[str, tuple[subprocess.Popen, int]] = {}
+        self._proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +85,10 @@ class World:
     def __exit__(self, *_: object) -> None:
         for proxy in self._proxies.values():
             proxy.close()
-        if self._service is not None:
-            self._service.terminate()
-            self._service.wait(PATIENCE)
-            self._service.stdout.close()
+        for process, _ in self._services.values():
+            process.terminate()
+            process.wait(PATIENCE)
+            process.stdout.close()
         shutil.rmtree(self.home)
 
     def run(self, *command: str | Path, stdin: str = "") -> str:
@@ -111,39 +112,61 @@ class World:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.home))
 
     def fill(self, profiles: dict[str, int]) -> None:
-        """Makes identities with so many secrets each, in the embedded service."""
+        """Makes identities with so many secrets each.
+
+        The embedded service gets them, and so does every other one when it starts.
+        """
         for profile in profiles:
             self.run(SMFS, "init", "--profile", profile)
         data = self.home / ".local" / "share" / "smfs"
-        _store(data, profiles)
-        for file in data.glob("service.db*"):
-            shutil.copy2(file, self._database.with_name(file.name))
+        # In memory: nobody has to wait for the disk at each of thousands of commits.
+        memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+        with tempfile.TemporaryDirectory(prefix="smfs-bench-", dir=memory) as quick:
+            _store(Path(quick, "service.db"), data / "profiles", profiles)
+            for file in Path(quick).iterdir():
+                shutil.copy2(file, data)
+                shutil.copy2(file, self._stored)
 
-    def service(self) -> int:
-        """The port of a service that began with what `fill` put into the embedded one."""
-        if self._service is None:
-            self._service = subprocess.Popen(
-                [SMFS, "serve", "--listen", "127.0.0.1:0", "--db", self._database],
+    def service(self, name: str) -> int:
+        """The port of a service, one for each name; it begins with what `fill` stored."""
+        if name not in self._services:
+            database = self.make("service") / "service.db"
+            for file in self._stored.iterdir():
+                shutil.copy2(file, database.parent)
+            process = subprocess.Popen(
+                [SMFS, "serve", "--listen", "127.0.0.1:0", "--db", database],
                 stdout=subprocess.PIPE,
                 text=True,
                 env=self.environment,
+                start_new_session=True,
             )
-            said = self._service.stdout.readline()
-            self._port = int(re.search(r":(\d+)\s*$", said)[1])
-        return self._port
+            port = re.search(r":(\d+)\s*$", process.stdout.readline())
+            self._services[name] = process, int(port[1])
+        return self._services[name][1]
 
-    def proxy(self, delay: float) -> Proxy:
-        """A way to the service that adds this round trip, in seconds."""
-        if delay not in self._proxies:
-            self._proxies[delay] = Proxy(self.service(), delay)
-        return self._proxies[delay]
+    def service_process(self, name: str) -> int:
+        """The process id of a service that is running."""
+        return self._services[name][0].pid
+
+    def proxy(self, name: str, delay: float) -> Proxy:
+        """A way to the service of this name, which adds a round trip in seconds."""
+        if name not in self._proxies:
+            self._proxies[name] = Proxy(self.service(name), delay)
+        return self._proxies[name]
+
+
+def resident_memory(process: int) -> float:
+    """How much memory a process has, in bytes."""
+    text = Path(f"/proc/{process}/status").read_text()
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return float(lines["VmRSS"].split()[0]) * 1024
 
 
 class BrokenError(Exception):
     """A program did not do what it should."""
 
 
-def _store(data: Path, profiles: dict[str, int]) -> None:
+def _store(database: Path, keys: Path, profiles: dict[str, int]) -> None:
     """Stores the secrets through the library: by way of a mount it would take much longer."""
     import trio
 
@@ -156,9 +179,9 @@ def _store(data: Path, profiles: dict[str, int]) -> None:
             await client.set_secret(f"many/{file_name(number)}", content_of(number))
 
     async def store() -> None:
-        async with create_service(data / "service.db") as service:
+        async with create_service(database) as service:
             for profile, count in profiles.items():
-                key = load_key(data / "profiles" / profile / "key").secret_key_hex
+                key = load_key(keys / profile / "key").secret_key_hex
                 transport = embedded_transport(service)
                 client = create_client("http://embedded.invalid", key, transport=transport)
                 numbers = iter(range(count))

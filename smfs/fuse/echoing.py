@@ -1,30 +1,33 @@
-"""The system calls of echoes, made by the thread that tells the kernel of changes elsewhere."""
+"""The system calls of echoes."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from smfs.fuse.echoes import STAND_IN, Echo, EchoAnswers, Step
 from smfs.tree.happenings import Happening, Kind
 
-_log: Final = logging.getLogger(__name__)
-
 _WALK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-# Somebody was quicker, the name has changed again, or the mount is gone.
-_HARMLESS: Final = frozenset(
-    {
-        errno.ENOENT, errno.EEXIST, errno.ESTALE, errno.ECANCELED, errno.EBUSY,
-        errno.ENOTCONN, errno.ECONNABORTED, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
-    }
-)  # fmt: skip
+
+@dataclass
+class Outcome:
+    """What came of some happenings.
+
+    Attributes:
+        left: those that were not come to.
+        failed: those whose system calls failed, and why.
+    """
+
+    left: Sequence[Happening] = ()
+    failed: list[tuple[Happening, OSError]] = field(default_factory=list)
 
 
 class _Place:
@@ -43,13 +46,20 @@ class _Place:
         self.path: tuple[bytes, ...] | None = None
         self.directory: int | None = None
 
-    def enter(self) -> None:
-        """Opens what `path` names."""
-        self.directory = os.dup(self._root)
-        for name in self.path or ():
-            below = os.open(name, _WALK, dir_fd=self.directory)
-            os.close(self.directory)
-            self.directory = below
+    def enter(self, path: tuple[bytes, ...]) -> int:
+        """Opens another directory."""
+        self.path = path
+        reached = os.dup(self._root)
+        try:
+            for name in path:
+                below = os.open(name, _WALK, dir_fd=reached)
+                os.close(reached)
+                reached = below
+        except OSError:
+            os.close(reached)
+            raise
+        self.directory = reached
+        return reached
 
     def leave(self) -> None:
         """Closes it."""
@@ -59,7 +69,7 @@ class _Place:
 
 
 class EchoCalls:
-    """Makes the echoes; to be used on one thread only, which is not that of the event loop.
+    """Makes the echoes; to be used on one thread only, which has descriptors of its own.
 
     Args:
         answers: what answers the upcalls.
@@ -73,39 +83,31 @@ class EchoCalls:
         self._mountpoint = mountpoint
         self._device = device
 
-    def echo(
-        self,
-        happenings: Sequence[Happening],
-        *,
-        before_each: Callable[[Happening], None],
-        may_go_on: Callable[[], bool],
-    ) -> Sequence[Happening]:
+    def echo(self, happenings: Sequence[Happening], may_go_on: Callable[[], bool]) -> Outcome:
         """Makes the system calls that belong to happenings; nothing is open afterwards.
 
         Args:
             happenings: in their order.
-            before_each: called right before those of one happening.
             may_go_on: asked between happenings.
-
-        Returns:
-            those that were not come to.
         """
+        outcome = Outcome()
         with self._root() as root:
             if root is None:
-                return ()
+                return outcome
             place = _Place(root)
             try:
                 for index, happening in enumerate(happenings):
                     if not may_go_on():
-                        return happenings[index:]
-                    directory = self._enter(place, happening)
-                    if directory is not None:
-                        before_each(happening)
-                        self._make(directory, happening)
+                        outcome.left = happenings[index:]
+                        break
+                    try:
+                        self._make(self._enter(place, happening), happening)
+                    except OSError as error:
+                        outcome.failed.append((happening, error))
             finally:
                 self._answers.echo = None
                 place.leave()
-        return ()
+        return outcome
 
     def look_up(self, names: Iterable[bytes]) -> None:
         """Has the kernel look names right under the root up again.
@@ -137,42 +139,30 @@ class EchoCalls:
         except OSError:
             return False
 
-    def _enter(self, place: _Place, happening: Happening) -> int | None:
-        """A descriptor of the directory of a happening, if it is there and in this mount."""
+    def _enter(self, place: _Place, happening: Happening) -> int:
+        """A descriptor of the directory of a happening; it is in this mount."""
         path = happening.path[:-1]
-        if place.path == path:
-            return place.directory
-        place.leave()
-        place.path = path
-        self._answers.echo = Echo(Step.WALK, happening)
-        try:
-            place.enter()
-        except OSError as error:
-            _tell(error)
+        if place.path != path:
             place.leave()
-        if place.directory is not None and not self._is_ours(place.directory):
-            place.leave()
+            self._answers.echo = Echo(Step.WALK, happening)
+            directory = place.enter(path)
+            if not self._is_ours(directory):
+                place.leave()
+        if place.directory is None:
+            raise NotADirectoryError(errno.ENOTDIR, "no directory of this mount")
         return place.directory
 
     def _make(self, directory: int, happening: Happening) -> None:
         match happening.kind:
             case Kind.CHANGED if not happening.is_directory:
-                self._try(self._touch, directory, happening)
+                self._touch(directory, happening)
             case Kind.APPEARED:
-                self._try(self._appear, directory, happening)
+                self._appear(directory, happening)
             case Kind.GONE:
-                self._try(self._go, directory, happening)
+                self._go(directory, happening)
             case Kind.REPLACED:
-                self._try(self._touch, directory, happening)
-                self._try(self._move, directory, happening)
-
-    def _try(
-        self, call: Callable[[int, Happening], None], directory: int, happening: Happening
-    ) -> None:
-        try:
-            call(directory, happening)
-        except OSError as error:
-            _tell(error)
+                self._touch(directory, happening)
+                self._move(directory, happening)
 
     def _begin(self, step: Step, happening: Happening) -> Echo:
         made = self._answers.echo = Echo(step, happening)
@@ -191,7 +181,10 @@ class EchoCalls:
             os.mkdir(name, 0o700, dir_fd=directory)
             return
         flags = _OPEN | os.O_CREAT | os.O_EXCL
-        _modify(os.open(name, flags, 0o600, dir_fd=directory), echo)
+        try:
+            _modify(os.open(name, flags, 0o600, dir_fd=directory), echo)
+        except FileExistsError:  # the kernel was asked for it meanwhile, and keeps it
+            self._touch(directory, happening)
 
     def _go(self, directory: int, happening: Happening) -> None:
         """IN_DELETE, and IN_DELETE_SELF for who watches the file."""
@@ -215,8 +208,3 @@ def _modify(descriptor: int, echo: Echo) -> None:
             os.ftruncate(descriptor, echo.size)
     finally:
         os.close(descriptor)
-
-
-def _tell(error: OSError) -> None:
-    if error.errno not in _HARMLESS:
-        _log.warning("file watchers were not told of a change: %s", type(error).__name__)

@@ -17,6 +17,7 @@ from typing import Final
 import pyfuse3
 import trio
 
+from smfs.fuse.apart import ThreadApart
 from smfs.fuse.echoes import EchoAnswers
 from smfs.fuse.echoing import EchoCalls
 from smfs.fuse.pending import MOST, Pending
@@ -29,6 +30,13 @@ _log: Final = logging.getLogger(__name__)
 _BATCH: Final = 128
 """So many names at a time, for an unmount finds the mount in use while they are echoed."""
 
+# Somebody was quicker, the name has changed again, or the mount is gone.
+_HARMLESS: Final = frozenset(
+    {
+        errno.ENOENT, errno.EEXIST, errno.ESTALE, errno.ECANCELED, errno.EBUSY,
+        errno.ENOTCONN, errno.ECONNABORTED, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
+    }
+)  # fmt: skip
 _UNKNOWN: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.EINVAL}
 )
@@ -62,6 +70,7 @@ class Invalidator:
         self._quiet_until = 0.0
         self._closed = False
         self._ended = trio.Event()
+        self._apart = ThreadApart()
         # Nobody ever joins it: it may wait in the kernel for who reads.
         self._thread = threading.Thread(target=self._run, name="smfs-invalidator", daemon=True)
 
@@ -108,7 +117,7 @@ class Invalidator:
                 _forgiving(pyfuse3.invalidate_inode, inode)
             for name in names:
                 _forgiving(pyfuse3.invalidate_entry, ROOT_INODE, name)
-            self._calls.look_up(names)
+            self._apart.run(lambda: self._calls.look_up(names))
             if done is not None:
                 done()
 
@@ -145,7 +154,7 @@ class Invalidator:
     # --- on the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._answers.thread = threading.get_native_id()
+        self._answers.thread = self._apart.id
         try:
             while (work := self._next()) is not None:
                 work()
@@ -153,6 +162,7 @@ class Invalidator:
             _log.error("the kernel is told of no changes any more: %s", type(error).__name__)
         finally:
             self._answers.thread = None
+            self._apart.end()
             self._tell_end()
 
     def _tell_end(self) -> None:
@@ -174,22 +184,26 @@ class Invalidator:
         return None
 
     def _tell_kernel(self, batch: Sequence[Happening]) -> None:
+        """Pages and attributes first; then the echoes, which make names right, too.
+
+        Names are not invalidated where that can be avoided: the kernel then waits for programs
+        that wait for us, with `/dev/fuse` in its hands.
+        """
         for happening in batch:
-            self._invalidate(happening)
+            if happening.inode is not None and happening.kind in (Kind.CHANGED, Kind.GONE):
+                _forgiving(pyfuse3.invalidate_inode, happening.inode)
         if self._keeps_entries():
             for parent in {happening.parent for happening in batch}:
                 _forgiving(pyfuse3.invalidate_inode, parent, attr_only=True)
-        left = self._calls.echo(batch, before_each=self._drop_entry, may_go_on=self._may_go_on)
+        outcome = self._apart.run(lambda: self._calls.echo(batch, self._may_go_on))
+        for happening, error in outcome.failed:
+            self._make_good(happening, error)
         with self._changed:
-            self._pending.put_back(left)
+            self._pending.put_back(outcome.left)
 
-    def _invalidate(self, happening: Happening) -> None:
-        if happening.inode is not None and happening.kind in (Kind.CHANGED, Kind.GONE):
-            _forgiving(pyfuse3.invalidate_inode, happening.inode)
-        self._drop_entry(happening)
-
-    def _drop_entry(self, happening: Happening) -> None:
-        """Not where the kernel asks for every name anyway: it would wait for who is asking."""
+    def _make_good(self, happening: Happening, error: OSError) -> None:
+        if error.errno not in _HARMLESS:
+            _log.warning("file watchers did not hear of a change: %s", type(error).__name__)
         if self._keeps_entries() and happening.kind is not Kind.CHANGED:
             _forgiving(pyfuse3.invalidate_entry, happening.parent, happening.path[-1])
 

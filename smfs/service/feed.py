@@ -14,6 +14,7 @@ from smfs.service.transaction import Done, Rejected, Worker
 from smfs.service.waiting import Waiter, Waiting
 
 _DISCONNECT: Final = "http.disconnect"
+_LOOKING_AT_ONCE: Final = 8
 
 
 class Feed:
@@ -27,6 +28,8 @@ class Feed:
     def __init__(self, worker: Worker, waiting: Waiting) -> None:
         self._worker = worker
         self._waiting = waiting
+        # Thousands who are woken at once are not to fill the queue of the database.
+        self._looking = anyio.CapacityLimiter(_LOOKING_AT_ONCE)
 
     async def carry_out(self, request: GetChanges, receive: Receive) -> Done | Rejected:
         """One request; waits as long as it says and nothing has changed.
@@ -46,10 +49,13 @@ class Feed:
         with self._waiting.one(request.public_key, request.since) as waiter:
             outcome = await self._worker.carry_out(request)
             while _is_idle(outcome) and anyio.current_time() < ends_at:
-                await _changed(waiter, receive, ends_at)
+                if not self._waiting.is_over:
+                    await _changed(waiter, receive, ends_at)
+                # In the end there may be no database any more; and nothing has changed.
                 if self._waiting.is_over:
                     break
-                outcome = await self._worker.look_again(request)
+                async with self._looking:
+                    outcome = await self._worker.look_again(request)
             return outcome
 
 

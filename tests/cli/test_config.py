@@ -192,6 +192,15 @@ def test_the_deadline_is_a_number_of_seconds(tmp_path: Path) -> None:
             _settings(tmp_path, SMFS_DEADLINE=wrong)
 
 
+def test_the_kernel_keeps_what_it_reads_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    """By flag, variable or file, as for every setting."""
+    assert _settings(tmp_path).kernel_cache
+    assert not _settings(tmp_path, "kernel_cache = false").kernel_cache
+    assert not _settings(tmp_path, SMFS_KERNEL_CACHE="0").kernel_cache
+    by_flag = _settings(tmp_path, flags=Flags(kernel_cache=True), SMFS_KERNEL_CACHE="0")
+    assert by_flag.kernel_cache
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """A directory in its place, or bytes that are no text."""
     with pytest.raises(ConfigError, match="cannot read"):

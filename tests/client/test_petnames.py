@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from smfs import errors
 from smfs.client.client import Client
 from smfs.client.petnames import is_petname, parse_named, petname_id, split_petname_id
 from smfs.client.spaces import box_of
-from smfs.client.view import View
+from smfs.client.view import Key, View
 from smfs.crypto.box import open_box, seal_box
 from smfs.crypto.envelope import Address, seal_envelope
 from smfs.crypto.identity import Identity, is_node_id
@@ -141,6 +142,32 @@ async def test_each_version_is_opened_once(alices_view: View, twins_view: View, 
         await twins_view.petnames.refresh(0)
         await twins_view.petnames.node_of("bob")
     assert wire.count("/getSecret") == before
+
+
+@pytest.mark.anyio
+async def test_names_come_by_the_feed(alices_view: View, twins_view: View, wire: Any) -> None:
+    """New, changed and deleted ones, and nobody is asked for them."""
+    await alices_view.petnames.set("carol", CAROL)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(twins_view.follow)
+            await twins_view.wait_for_change(0)
+            for change, expected in (
+                (alices_view.petnames.set("bob", BOB), BOB),
+                (alices_view.petnames.set("bob", CAROL), CAROL),
+                (alices_view.petnames.drop("bob"), None),
+            ):
+                before = twins_view.generation
+                await change
+                await twins_view.wait_for_change(before)
+                assert await twins_view.petnames.node_of("bob") == expected
+                changed = twins_view.changes_since(before)
+                assert changed is not None
+                assert {one.key for one in changed} == {Key("name", "", "bob")}
+            await twins_view.petnames.refresh()
+            tasks.cancel_scope.cancel()
+    assert twins_view.petnames.names() == {"carol": CAROL}
+    assert wire.count("/getSecret") == wire.count("/getSecretSpace") == 0
 
 
 @pytest.mark.anyio

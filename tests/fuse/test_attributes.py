@@ -13,7 +13,7 @@ from smfs.tree.node import Attributes, Intent, Times, Usage
 
 
 def test_every_field_reaches_the_kernel() -> None:
-    """And the kernel is to keep nothing, since a service can change it at any time."""
+    """And the kernel is to keep nothing, unless it will be told of changes."""
     mode = stat.S_IFREG | 0o600
     node = Attributes(7, mode, 1025, 1, Times(accessed=15, modified=225, changed=3_000_001))
 
@@ -26,6 +26,8 @@ def test_every_field_reaches_the_kernel() -> None:
     assert shown.st_mtime_ns == 225
     assert shown.st_ctime_ns == 3_000_001
     assert (shown.entry_timeout, shown.attr_timeout, shown.generation) == (0, 0, 0)
+    kept = attributes.entry(node, user=1000, group=100, is_kept=True)
+    assert (kept.entry_timeout, kept.attr_timeout) == (attributes.KEPT_S, attributes.KEPT_S)
 
 
 def test_a_moment_in_seconds_is_kept_to_the_microsecond() -> None:

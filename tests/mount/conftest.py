@@ -26,6 +26,20 @@ PROGRAM = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
 """Seconds after which a program counts as hung."""
 
+_SEE = """
+import os, select, subprocess, sys
+status = os.open(".status", os.O_RDONLY)
+changes = select.poll()
+changes.register(status, select.POLLPRI)
+while True:
+    os.pread(status, 1, 0)
+    done = subprocess.run(["bash", "-c", sys.argv[1]], stdout=subprocess.PIPE)
+    if done.returncode == 0:
+        break
+    assert changes.poll(60_000), "nothing has changed"
+sys.stdout.buffer.write(done.stdout)
+"""
+
 SETPRIV = shutil.which("setpriv") or "setpriv"
 NOBODY = 65534
 ACCOUNTS = ["root", "ordinary"] if os.geteuid() == 0 else ["own"]
@@ -119,6 +133,14 @@ class Home:
     def bash(self, script: str, *, cwd: Path) -> Outcome:
         """Runs a script of bash."""
         return self.run("bash", "-c", script, cwd=cwd)
+
+    def see(self, mount: Path, script: str) -> bytes:
+        """Runs a script of bash in a mount, after each change on the service, until it succeeds.
+
+        Returns:
+            what it then printed.
+        """
+        return self.do("python3", "-c", _SEE, script, cwd=mount)
 
     def smfs(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Outcome:
         """Runs smfs to its end; `more` is added to its environment."""

@@ -2,8 +2,8 @@
 
 Each line is a JSON list of [kind, path] pairs, the path from the mount point. The mount brings
 its view up to date, tells its tree, and answers with a line. It stands in for a mount that
-follows the service's changes by itself. The lines "hold" and "go" have the reads of files wait,
-and go on; "keep" lets the kernel keep all names and attributes.
+follows the service's changes by itself. The lines "hold" and "go" have reads and unlinks wait,
+and go on; "held" waits for an unlink to come; "keep" lets the kernel keep all names and attributes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from smfs.fuse.mounting import prepare_mountpoint, run_mount
 from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import ROOT_INODE, Node
 from smfs.tree.open_secret import OpenSecret
+from smfs.tree.secret_directory import SecretDirectory
 from smfs.tree.tree import Tree
 
 Change = tuple[str, str]
@@ -57,12 +58,14 @@ async def _told(tree: Tree, changes: Sequence[Change]) -> list[Happening]:
 
 
 class _Gate:
-    """Through which every read of a file goes."""
+    """Through which every read and every unlink goes."""
 
     def __init__(self) -> None:
         self._read = OpenSecret.read
+        self._unlink = SecretDirectory.unlink
         self._opened = trio.Event()
         self._opened.set()
+        self.unlinking = trio.Event()
 
     def close(self) -> None:
         """Has reads wait from now on."""
@@ -77,6 +80,12 @@ class _Gate:
         await self._opened.wait()
         return await self._read(file, offset, size)
 
+    async def unlink(self, directory: SecretDirectory, name: str) -> None:
+        """One unlink."""
+        self.unlinking.set()
+        await self._opened.wait()
+        await self._unlink(directory, name)
+
 
 _GATE = _Gate()
 
@@ -86,7 +95,13 @@ class _Opened(OpenSecret):
         return await _GATE.read(self, offset, size)
 
 
-OpenSecret.read = _Opened.read  # type: ignore[method-assign]
+class _Directory(SecretDirectory):
+    async def unlink(self, name: str) -> None:
+        await _GATE.unlink(self, name)
+
+
+SecretDirectory.unlink = _Directory.unlink  # type: ignore[method-assign, assignment]
+OpenSecret.read = _Opened.read  # type: ignore[method-assign, assignment]
 
 
 async def _do(tree: Tree, order: str | list[Change]) -> None:
@@ -95,6 +110,8 @@ async def _do(tree: Tree, order: str | list[Change]) -> None:
             _GATE.close()
         case "go":
             _GATE.open()
+        case "held":
+            await _GATE.unlinking.wait()
         case "keep":
             tree.kernel_may_keep = lambda node: True  # type: ignore[method-assign]
         case list():

@@ -56,11 +56,11 @@ def test_a_secret_goes_by_petname(home: Home, alice: Party, bob: Party) -> None:
     home.do("cp", "-r", home.path / "tree", f"{alice.mount}/shared/bob/")
     assert home.bash("echo x > shared/bob/x", cwd=alice.mount).code == 0
 
-    assert home.do("cat", "from/alice/key", cwd=bob.mount) == b"hunter2\n"
+    assert home.see(bob.mount, "test -e from/alice/x && cat from/alice/key") == b"hunter2\n"
     assert home.do("ls", "from/alice/", cwd=bob.mount) == b"key\ntree\nx\n"
     home.do("diff", "-r", home.path / "tree", bob.mount / "from" / "alice" / "tree")
     home.do("rm", "shared/bob/x", cwd=alice.mount)
-    assert home.run("cat", f"from/{alice.node_id}/x", cwd=bob.mount).code == 1
+    home.see(bob.mount, f"test ! -e from/{alice.node_id}/x")
 
 
 def test_a_petname_is_a_link_to_the_one_true_path(home: Home, alice: Party, bob: Party) -> None:
@@ -80,16 +80,16 @@ def test_a_petname_is_a_link_to_the_one_true_path(home: Home, alice: Party, bob:
 
 def test_both_machines_have_the_names(home: Home, alice: Party, bob: Party, other: Path) -> None:
     """What one of them changes, the other one sees."""
-    assert home.do("cat", ".names/alice", cwd=other).decode() == f"{alice.node_id}\n"
+    assert home.see(other, "cat .names/alice").decode() == f"{alice.node_id}\n"
     assert home.do("ls", "from/alice/", cwd=other) == home.do("ls", "from/alice/", cwd=bob.mount)
     home.do("mv", ".names/alice", ".names/al", cwd=other)
     home.do("cp", ".names/al", ".names/alicia", cwd=other)
 
-    home.do("cat", ".names/al", ".names/alicia", cwd=bob.mount)
+    home.see(bob.mount, "cat .names/al .names/alicia && test ! -e from/alice")
     home.do("ls", "from/alicia/", cwd=bob.mount)
     home.do("mv", ".names/al", ".names/alice", cwd=bob.mount)
     home.do("rm", ".names/alicia", cwd=bob.mount)
-    assert home.do("readlink", "from/alice", cwd=other).decode().strip() == alice.node_id
+    assert home.see(other, "readlink from/alice").decode().strip() == alice.node_id
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,10 @@ class Watcher:
     def end(self) -> None:
         """Ends it."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
 
 
 @pytest.fixture
@@ -339,7 +342,7 @@ def test_dnsmasq_reloads_its_hosts(
     dnsmasq = started(
         "/usr/sbin/dnsmasq", "--keep-in-foreground", f"--port={port}", f"--hostsdir={hosts}",
         "--no-resolv", "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces",
-        "--conf-file=/dev/null", "--pid-file=", "--user=root", "--log-facility=-",
+        "--conf-file=/dev/null", "--pid-file=", "--user=root", "--group=root", "--log-facility=-",
     )  # fmt: skip
     dnsmasq.until("read")
     assert _address_of("one.test", port) == "192.0.2.1"
@@ -355,25 +358,30 @@ def test_dnsmasq_reloads_its_hosts(
     assert _address_of("one.test", port) == "192.0.2.9"
 
 
+_MAKE_FILES = """
+import pathlib, sys
+pathlib.Path("burst").mkdir()
+for index in range(int(sys.argv[1])):
+    with pathlib.Path(f"burst/.#{index}").open("x") as file:
+        file.write("x")
+"""
+
+
 def _burst(home: Home, followed: Followed, number: int) -> list[tuple[str, str]]:
-    """Makes files, and returns what tells of changes of all of them."""
-    own = followed.directory / "own"
-    home.do("bash", "-c", f"mkdir burst; for i in $(seq {number}); do echo $i >burst/$i; done",
-            cwd=own)  # fmt: skip
-    return [("changed", f"own/burst/{index}") for index in range(1, number + 1)]
+    """Makes files that do not travel, and returns what tells of changes of all of them."""
+    home.do("python3", "-c", _MAKE_FILES, str(number), cwd=followed.directory / "own")
+    return [("changed", f"own/burst/.#{index}") for index in range(number)]
 
 
 def test_a_thousand_changes_at_once(home: Home, followed: Followed, watch: Watch) -> None:
-    """Each is heard of, and soon: within ten seconds even here."""
+    """Each is heard of."""
     changes = _burst(home, followed, 1000)
     directory = followed.directory / "own" / "burst"
     watcher = watch(directory)
-    begun = time.monotonic()
 
     followed.tell(*changes)
 
-    watcher.until(*[f"{directory}/{index} CLOSE_WRITE" for index in range(1, 1001)])
-    assert time.monotonic() - begun < 10
+    watcher.until(*[f"{directory}/.#{index} CLOSE_WRITE" for index in range(1000)])
 
 
 def test_an_unmount_after_a_burst_is_not_busy(home: Home, followed: Followed, watch: Watch) -> None:
@@ -382,7 +390,7 @@ def test_an_unmount_after_a_burst_is_not_busy(home: Home, followed: Followed, wa
     directory = followed.directory / "own" / "burst"
     watcher = watch(directory)
     followed.tell(*changes)
-    watcher.until(f"{directory}/1 CLOSE_WRITE")
+    watcher.until(f"{directory}/.#1 CLOSE_WRITE")
     watcher.end()
 
     home.must("umount", followed.directory)
@@ -421,7 +429,7 @@ _SLOW_READERS = """
 import pathlib, sys, threading
 found = []
 def read(index):
-    found.append(pathlib.Path(f"burst/{index % 100 + 1}").read_text())
+    found.append(pathlib.Path(f"burst/.#{index % 100}").read_text())
 readers = [threading.Thread(target=read, args=[index]) for index in range(1000)]
 for each in readers: each.start()
 print("reading", flush=True)
@@ -451,3 +459,25 @@ def test_a_thousand_slow_reads_hang_nothing(
     home.must("lock", followed.directory)
     home.must("umount", followed.directory)
     followed.end()
+
+
+def test_a_killed_mount_leaves_nobody_hanging(home: Home, followed: Followed) -> None:
+    """Not even while it waited in the kernel for a program that waited for it."""
+    home.must("set", "doomed", stdin=b"x")
+    own = followed.directory / "own"
+    home.do("ls", own)
+    followed.order("hold")
+    remover = subprocess.Popen(
+        home.command("rm", own / "doomed"), env=home.environment, stderr=subprocess.PIPE
+    )
+    followed.order("held")
+
+    home.must("set", "new", stdin=b"x")
+    followed.tell(("appeared", "own/new"))
+    home.must("status", followed.directory)
+    followed.process.kill()
+
+    assert b"Software caused connection abort" in remover.communicate(timeout=PATIENCE)[1]
+    followed.process.wait(PATIENCE)
+    assert b"not connected" in home.run("ls", own).err.encode()
+    home.must("umount", followed.directory)

@@ -448,20 +448,8 @@ async def test_a_listing_under_changes_ends_right(
 # --- all together -----------------------------------------------------------------------------
 
 KINDS = [
-    "set",
-    "set",
-    "share",
-    "share",
-    "once",
-    "take",
-    "unshare",
-    "delete",
-    "delete",
-    "accept",
-    "accept",
-    "deny",
-    "reopen",
-    "wait",
+    *("set", "set", "share", "share", "once", "take", "unshare", "delete", "delete"),
+    *("accept", "accept", "deny", "reopen", "wait"),
 ]
 
 
