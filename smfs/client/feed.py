@@ -25,6 +25,8 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
 _NUDGE_S: Final = 1.0
+_BEAT_S: Final = 1.0
+_SLEPT_S: Final = 2.5  # without a beat
 
 
 class State(enum.Enum):
@@ -69,6 +71,8 @@ class Feed:
         self._failures = 0
         self._moved = anyio.Event()
         self._hurry = anyio.Event()
+        self._beat = 0.0
+        self._following = anyio.CancelScope()
 
     # --- what it knows ------------------------------------------------------------------------
 
@@ -111,6 +115,17 @@ class Feed:
                 while self._failures == failures:
                     await self._moved.wait()
 
+    def notice_sleep(self) -> None:
+        """Believes nothing any more, until the service was asked, after the process has slept.
+
+        A machine that was suspended wakes with connections that look alive and are not.
+        """
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the machine is suspended
+        has_slept, self._beat = now - self._beat > _SLEPT_S, now
+        if has_slept and self.state in (State.LIVE, State.FILLING):
+            self._set(State.STARTING)
+            self._following.cancel()
+
     # --- following ----------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -128,6 +143,7 @@ class Feed:
         self.begin()
         try:
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._notice_sleep_regularly)
                 tasks.start_soon(self._changing.open_regularly)
                 while True:
                     await self._try_to_follow()
@@ -135,9 +151,15 @@ class Feed:
             self.is_running = False
             self._set(State.OFF)
 
+    async def _notice_sleep_regularly(self) -> None:
+        while True:
+            self.notice_sleep()
+            await anyio.sleep(_BEAT_S)
+
     async def _try_to_follow(self) -> None:
         try:
-            await self._follow()
+            with anyio.CancelScope() as self._following:
+                await self._follow()
         except UnknownRoute:
             self._envelopes.session.connection.forget()
         except (ServiceError, ServiceUnavailable) as error:

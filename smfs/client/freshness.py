@@ -87,5 +87,6 @@ class Freshness:
         return self._feed.is_running
 
     async def _settled(self) -> State:
+        self._feed.notice_sleep()
         patience = _START_S if self._feed.is_complete else None
         return await self._feed.settled(patience)

@@ -40,7 +40,10 @@ def numbers_of(found: bytes) -> tuple[int, ...]:
             raise TornContent(f"after {numbers} comes {rest[:20]!r}")
         whole = block(int(named[1]))
         if not rest.startswith(whole):
-            raise TornContent(f"after {numbers} comes half of {int(named[1])}")
+            raise TornContent(
+                f"after {numbers} come {len(rest)} bytes that are not the {len(whole)} of "
+                f"{int(named[1])}"
+            )
         numbers.append(int(named[1]))
         rest = rest[len(whole) :]
     return tuple(numbers)

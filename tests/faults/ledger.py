@@ -88,7 +88,8 @@ class Ledger:
             self._why[other].append(f"rename of {name}: {line.get('failed', outcome)}")
         match outcome:
             case "torn":
-                self._complain(step, line["torn"])
+                why = "; ".join(self._why[name][-6:])
+                self._complain(step, f"{line['torn']}, {_shown(self._possible[name])}; {why}")
             case "absent":
                 if None not in self._possible[name]:
                     self._complain(step, f"absent, not one of {_shown(self._possible[name])}")

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.faults.blocks import TornContent, numbers_of
 from tests.faults.ledger import LONGEST_S, Content, Ledger
+from tests.faults.worker import USERS
 from tests.mount.conftest import Home
 
 ROOT: Final = Path(__file__).parents[2]
@@ -30,48 +31,60 @@ _PAUSE_S: Final = 0.1
 
 
 class Working:
-    """A worker in a directory for as long as the block lasts; its ledger is kept meanwhile.
+    """Workers in a directory for as long as the block lasts; their ledger is kept meanwhile.
 
     It is entered once the first files are written, and gives an event that nobody sets, to wait on.
 
     Args:
-        directory: where it works.
-        ledger: what it is told goes there.
+        directory: where they work.
+        ledger: what they are told goes there.
     """
 
     def __init__(self, directory: Path, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._taking = threading.Lock()
         first = str(random.randrange(1000, 1_000_000))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.worker", str(directory), first],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-        )
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.worker", str(directory), str(user), first],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+            )
+            for user in range(USERS)
+        ]
+        self._threads = [
+            threading.Thread(target=self._follow, args=(process,), daemon=True)
+            for process in self._processes
+        ]
 
     def __enter__(self) -> threading.Event:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         pause, ends = threading.Event(), time.monotonic() + HEALS_S
         while self._ledger.acknowledged < _WARM and time.monotonic() < ends:
             pause.wait(_PAUSE_S)
         return pause
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._thread.join(LONGEST_S)
-        self._process.kill()
-        self._process.wait()
-        self._thread.join()
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        ends = time.monotonic() + LONGEST_S
+        for process, thread in zip(self._processes, self._threads, strict=True):
+            thread.join(max(0.0, ends - time.monotonic()))
+            process.kill()
+            process.wait()
+            thread.join()
         self._ledger.end()
 
-    def _follow(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
             for line in lines:
                 told: dict[str, Any] = json.loads(line)
-                self._ledger.take(told)
+                with self._taking:
+                    self._ledger.take(told)
 
 
 class Look(NamedTuple):

@@ -1,7 +1,9 @@
 """Uses files in a directory until its standard input ends, and tells each step as a JSON line.
 
-A program of its own, so that a mount that hangs hangs it and not the tests.
-Arguments: the directory, and a first number for the blocks that it writes.
+A program of its own, so that a mount that hangs hangs it and not the tests; and one for each
+user, since who starts a program while another thread writes hands that one's files on, and has them
+flushed half written.
+Arguments: the directory, the number of the user, and a first number for the blocks.
 """
 
 from __future__ import annotations
@@ -11,23 +13,22 @@ import itertools
 import json
 import os
 import random
+import select
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Final
 
 from tests.faults.blocks import TornContent, block, numbers_of
 
+USERS: Final = 3
+"""How many work at the same time."""
+
 _FILES: Final = ("a", "b")
-_THREADS: Final = 3
 _DOUBTS: Final = 3
 _PAUSE_S: Final = 0.03
 _ABSENT: Final = "No such file"
-
-_told: Final = threading.Lock()
-_stop: Final = threading.Event()
 
 
 class Failed(Exception):
@@ -55,15 +56,16 @@ class User:
         """Takes step after step until the end is called for."""
         for name in self._names:
             self._step("overwrite", name)
-        while not _stop.is_set():
+        while not _is_called_off(0):
             kinds = ["overwrite"] * 3 + ["read"] * 4 + ["list"]
             if self._doubts < _DOUBTS:
                 kinds += ["append"] * 3 + ["rename", "unlink", "copy"]
-            if self._step(random.choice(kinds), random.choice(self._names)):
-                self._doubts = 0
-            else:
-                self._doubts += 1
-                _stop.wait(_PAUSE_S)
+            kind = random.choice(kinds)
+            is_done = self._step(kind, random.choice(self._names))
+            if kind not in ("read", "list"):
+                self._doubts = 0 if is_done else self._doubts + 1
+            if not is_done:
+                _is_called_off(_PAUSE_S)
 
     def _step(self, kind: str, name: str) -> bool:
         step = {"user": self._number, "step": next(self._steps)}
@@ -114,7 +116,7 @@ def _write(path: Path, number: int, flags: int) -> None:
         rest = memoryview(block(number))
         while rest:
             rest = rest[os.write(descriptor, rest[:7000]) :]
-        if number % 3 == 0:
+        if number % 5 == 0:
             os.fsync(descriptor)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -137,24 +139,20 @@ def _program(*command: str, stdin: bytes = b"") -> bytes:
 
 
 def _tell(step: dict[str, int], **more: object) -> None:
-    line = json.dumps({**step, "at": time.monotonic(), **more})
-    with _told:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    sys.stdout.write(json.dumps({**step, "at": time.monotonic(), **more}) + "\n")
+    sys.stdout.flush()
+
+
+def _is_called_off(seconds: float) -> bool:
+    """Waits for so long whether the end of the input comes."""
+    ready, _, _ = select.select([sys.stdin], [], [], seconds)
+    return bool(ready)
 
 
 def main() -> None:
     """The program."""
-    directory, first = Path(sys.argv[1]), int(sys.argv[2])
-    blocks = itertools.count(first)
-    users = [User(directory, number, blocks) for number in range(_THREADS)]
-    threads = [threading.Thread(target=user.run) for user in users]
-    for thread in threads:
-        thread.start()
-    sys.stdin.read()
-    _stop.set()
-    for thread in threads:
-        thread.join()
+    directory, number, first = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    User(directory, number, itertools.count(first + number, USERS)).run()
 
 
 if __name__ == "__main__":
