@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Stored = Callable[[Path], bytes]
 Elsewhere = Callable[[Path], Path]
+
+_BACKUP: Final = "set backupskip= backup"
+"""What has vim make backups of files below /tmp too, where the mounts of the tests are."""
 
 
 def _sample(home: Home) -> Path:
@@ -95,20 +98,20 @@ def test_sed_in_place(home: Home, folder: Path, stored: Stored) -> None:
 
 
 def test_vim_in_ex_mode(home: Home, folder: Path, stored: Stored) -> None:
-    """With a swap file, and with the backup that it renames the old file to."""
+    """With a swap file, and with the backup that it renames the old file to and keeps."""
     home.bash("echo old >f", cwd=folder)
 
-    home.do("vim", "-es", "-c", "set writebackup backupcopy=no", "-c", "%s/old/new/", "-c", "wq",
-            "f", cwd=folder)  # fmt: skip
+    backup = f"{_BACKUP} backupcopy=no"
+    home.do("vim", "-es", "-c", backup, "-c", "%s/old/new/", "-c", "wq", "f", cwd=folder)
 
-    assert home.do("ls", "-A", folder) == b"f\n"
+    assert home.do("ls", "-A", folder) == b"f\nf~\n"
     assert stored(folder / "f") == b"new\n"
 
 
 def test_vim_makes_a_file(home: Home, folder: Path, stored: Stored) -> None:
     """Without a file before, and with a backup that stays."""
-    home.do("vim", "-es", "-c", "set backup", "-c", "normal ihello", "-c", "wq", "f", cwd=folder)
-    home.do("vim", "-es", "-c", "set backup", "-c", "normal xihallo w", "-c", "wq", "f", cwd=folder)
+    home.do("vim", "-es", "-c", _BACKUP, "-c", "normal ihello", "-c", "wq", "f", cwd=folder)
+    home.do("vim", "-es", "-c", _BACKUP, "-c", "normal xihallo w", "-c", "wq", "f", cwd=folder)
 
     assert stored(folder / "f") == b"hallo wello\n"
 
