@@ -17,6 +17,17 @@ EMBEDDED: Final = "embedded"
 
 DEFAULT_PROFILE: Final = "default"
 _ALLOW_UNSIGNED: Final = False
+_KERNEL_CACHE: Final = True
+
+_UNLIMITED: Final = "none"
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([smhd]?)")
+_UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+DEADLINE_S: Final = 10.0
+"""Seconds that one operation may take at the service, unless said otherwise."""
+
+SHORTEST_DEADLINE_S: Final = 1.0
+LONGEST_DEADLINE_S: Final = 600.0
 
 _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _T = TypeVar("_T")
@@ -32,11 +43,13 @@ class Directories:
         config_file: the configuration.
         data: keys and the embedded service's database.
         state: logs.
+        cache: what may be deleted at any time.
     """
 
     config_file: Path
     data: Path
     state: Path
+    cache: Path
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Directories:
@@ -47,6 +60,7 @@ class Directories:
             config_file=Path(named).absolute() if named else config,
             data=_base(environment, "XDG_DATA_HOME", ".local/share") / "smfs",
             state=_base(environment, "XDG_STATE_HOME", ".local/state") / "smfs",
+            cache=_base(environment, "XDG_CACHE_HOME", ".cache") / "smfs",
         )
 
     @property
@@ -62,6 +76,10 @@ class Directories:
         """The log of a profile."""
         return self.state / f"{profile}.log"
 
+    def cache_file(self, profile: str) -> Path:
+        """What a profile knew of its space, sealed."""
+        return self.cache / f"{profile}.cache"
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -70,6 +88,10 @@ class Flags:
     profile: str | None = None
     service: str | None = None
     allow_unsigned: bool | None = None
+    cache: bool | None = None
+    max_stale: str | None = None
+    deadline: float | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +102,22 @@ class Settings:
         profile: the name of the identity.
         service: the service's URL; None for the embedded one.
         allow_unsigned: whether own secrets may be unsigned (the design, section 3).
+        cache: whether a mount keeps what it knows on disk.
+        max_stale: how many seconds a secret may be out of touch with the service and still be
+            read; None for no limit.
         directories: where files are kept.
+        deadline: seconds that one operation may take at the service.
+        kernel_cache: whether the kernel may keep what it read from a mount.
     """
 
     profile: str
     service: str | None
     allow_unsigned: bool
+    cache: bool
+    max_stale: float | None
     directories: Directories = field(repr=False)
+    deadline: float = DEADLINE_S
+    kernel_cache: bool = _KERNEL_CACHE
 
     @property
     def key_file(self) -> Path:
@@ -98,6 +129,11 @@ class Settings:
         """The log of the profile."""
         return self.directories.log_file(self.profile)
 
+    @property
+    def cache_file(self) -> Path:
+        """What the profile knew of its space."""
+        return self.directories.cache_file(self.profile)
+
 
 @dataclass(frozen=True)
 class _Section:
@@ -105,6 +141,10 @@ class _Section:
 
     service: str | None = None
     allow_unsigned: bool | None = None
+    cache: bool | None = None
+    max_stale: str | None = None
+    deadline: float | None = None
+    kernel_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +160,8 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
     Args:
         flags: what the command line named.
         environment: the variables `SMFS_PROFILE`, `SMFS_SERVICE`, `SMFS_ALLOW_UNSIGNED`,
-            `SMFS_CONFIG`, `XDG_…` and `HOME`; an empty one counts as absent.
+            `SMFS_CACHE`, `SMFS_MAX_STALE`, `SMFS_DEADLINE`, `SMFS_KERNEL_CACHE`, `SMFS_CONFIG`,
+            `XDG_…` and `HOME`; an empty one counts as absent.
 
     Raises:
         ConfigError: when one of them, or the configuration file, is not of its form.
@@ -131,22 +172,52 @@ def load_settings(flags: Flags, environment: Mapping[str, str] = os.environ) -> 
         flags.profile, environment.get("SMFS_PROFILE") or None, file.profile, DEFAULT_PROFILE
     )
     check_profile_name(profile)
-    section = file.profiles.get(profile, _Section())
-    service = _first(
-        flags.service,
-        environment.get("SMFS_SERVICE") or None,
-        section.service,
-        file.common.service,
-        EMBEDDED,
+    sections = (
+        _Section(
+            flags.service,
+            flags.allow_unsigned,
+            flags.cache,
+            flags.max_stale,
+            flags.deadline,
+            flags.kernel_cache,
+        ),
+        _of_environment(environment),
+        file.profiles.get(profile, _Section()),
+        file.common,
     )
-    allow_unsigned = _first(
-        flags.allow_unsigned,
-        _switch(environment, "SMFS_ALLOW_UNSIGNED"),
-        section.allow_unsigned,
-        file.common.allow_unsigned,
-        _ALLOW_UNSIGNED,
+    named = _first(*(each.service for each in sections), EMBEDDED)
+    service = None if named == EMBEDDED else named
+    return Settings(
+        profile=profile,
+        service=service,
+        allow_unsigned=_first(*(each.allow_unsigned for each in sections), _ALLOW_UNSIGNED),
+        # The embedded service is a file on the same disk, and never away.
+        cache=_first(*(each.cache for each in sections), service is not None),
+        max_stale=_seconds(_first(*(each.max_stale for each in sections), _UNLIMITED)),
+        directories=directories,
+        deadline=checked_deadline(_first(*(each.deadline for each in sections), DEADLINE_S)),
+        kernel_cache=_first(*(each.kernel_cache for each in sections), _KERNEL_CACHE),
     )
-    return Settings(profile, None if service == EMBEDDED else service, allow_unsigned, directories)
+
+
+def _of_environment(environment: Mapping[str, str]) -> _Section:
+    return _Section(
+        service=environment.get("SMFS_SERVICE") or None,
+        allow_unsigned=_switch(environment, "SMFS_ALLOW_UNSIGNED"),
+        cache=_switch(environment, "SMFS_CACHE"),
+        max_stale=environment.get("SMFS_MAX_STALE") or None,
+        deadline=_number(environment, "SMFS_DEADLINE"),
+        kernel_cache=_switch(environment, "SMFS_KERNEL_CACHE"),
+    )
+
+
+def checked_deadline(seconds: float) -> float:
+    """A deadline as it was given; ConfigError when it is none that one can work with."""
+    if not SHORTEST_DEADLINE_S <= seconds <= LONGEST_DEADLINE_S:
+        raise ConfigError(
+            f"the deadline must be {SHORTEST_DEADLINE_S:g} to {LONGEST_DEADLINE_S:g} seconds"
+        )
+    return seconds
 
 
 def check_profile_name(name: str) -> None:
@@ -179,6 +250,26 @@ def _switch(environment: Mapping[str, str], variable: str) -> bool | None:
     return None
 
 
+def _seconds(text: str) -> float | None:
+    if text == _UNLIMITED:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"{text!r} is no time that content may be stale: seconds, or a number with s, m, h or "
+            f"d, or {_UNLIMITED!r}"
+        )
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
+def _number(environment: Mapping[str, str], variable: str) -> float | None:
+    text = environment.get(variable, "")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise ConfigError(f"{variable} must be a number of seconds") from None
+
+
 def _read_file(path: Path) -> _File:
     try:
         content = tomllib.loads(path.read_bytes().decode())
@@ -209,6 +300,10 @@ def _parse_section(path: Path, content: dict[str, Any]) -> _Section:
     section = _Section(
         service=_taken(path, content, "service", str),
         allow_unsigned=_taken(path, content, "allow_unsigned", bool),
+        cache=_taken(path, content, "cache", bool),
+        max_stale=_taken_time(path, content, "max_stale"),
+        deadline=_taken_number(path, content, "deadline"),
+        kernel_cache=_taken(path, content, "kernel_cache", bool),
     )
     if content:
         # A misspelt setting that is passed over in silence would leave its default in force.
@@ -221,3 +316,18 @@ def _taken(path: Path, content: dict[str, Any], key: str, kind: type[_T]) -> _T 
     if value is not None and not isinstance(value, kind):
         raise ConfigError(f"{path}: {key} must be of type {kind.__name__}")
     return value
+
+
+def _taken_time(path: Path, content: dict[str, Any], key: str) -> str | None:
+    """A time as text, for seconds are written without quotes."""
+    if type(content.get(key)) in (int, float):
+        return str(content.pop(key))
+    return _taken(path, content, key, str)
+
+
+def _taken_number(path: Path, content: dict[str, Any], key: str) -> float | None:
+    value = content.pop(key, None)
+    # In Python a bool is an int.
+    if value is not None and type(value) not in (int, float):
+        raise ConfigError(f"{path}: {key} must be a number")
+    return None if value is None else float(value)

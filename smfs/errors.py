@@ -97,6 +97,13 @@ class SecretNotFound(RefusedWith):
         return f"there is no secret {self.subject[:_SHOWN]!r}"
 
 
+class PetnameNotFound(SecretNotFound):
+    """There is no petname `subject`, or none that can be trusted."""
+
+    def __str__(self) -> str:
+        return f"there is no petname {self.subject[:_SHOWN]!r}"
+
+
 class NotAccepted(RefusedWith):
     """There is no sub space for the sender `subject`."""
 
@@ -199,6 +206,10 @@ class DeadlineExceeded(ServiceUnavailable):
 
 class ServiceBusy(ServiceUnavailable):
     """The service asked to come back later (HTTP 429 or 503) until the deadline had passed."""
+
+
+class CacheUnusable(SmfsError):
+    """The cache on disk cannot be had: another process has it, or its place is taken."""
 
 
 # --- the tree of files ------------------------------------------------------------------------

@@ -66,6 +66,14 @@ def _arguments(
         found.append(f"--service={flags.service}")
     if flags.allow_unsigned is not None:
         found.append("--allow-unsigned" if flags.allow_unsigned else "--require-signed")
+    if flags.cache is not None:
+        found.append("--cache" if flags.cache else "--no-cache")
+    if flags.max_stale is not None:
+        found.append(f"--max-stale={flags.max_stale}")
+    if flags.deadline is not None:
+        found.append(f"--deadline={flags.deadline!r}")
+    if flags.kernel_cache is not None:
+        found.append("--kernel-cache" if flags.kernel_cache else "--no-kernel-cache")
     if allow_other:
         found.append("--allow-other")
     return [*found, "--", str(directory)]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
+from collections.abc import Callable
 from typing import Final
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 ACCEPTED_AT_ONCE: Final = 128
@@ -67,3 +70,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._due is not None:
             self._due.cancel()
             self._due = None
+
+
+class DrainingServer(uvicorn.Server):
+    """Has those answered who wait for something to happen, before it waits for them in the end.
+
+    Args:
+        config: of the server.
+        end_waiting: has them answered.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_waiting: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_waiting = end_waiting
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn calls it."""
+        self._end_waiting()
+        await super().shutdown(sockets)

@@ -35,7 +35,7 @@ MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
         0: "done",
         FAILED: "failed, or refused by the service",
         USAGE: "wrong usage or configuration",
-        3: "no such secret",
+        3: "no such secret, or no such petname",
         4: "not accepted, or no access",
         5: "the service cannot be reached",
         6: "a secret cannot be trusted: tampered with, unsigned, or rolled back",

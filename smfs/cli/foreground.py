@@ -42,7 +42,13 @@ def serve_mount(
     os.chdir("/")
 
     async def serve() -> None:
-        async with open_view(settings, identity) as view, Tree(view) as tree:
-            await run_mount(mountpoint, tree, allow_other=allow_other, on_ready=on_ready)
+        async with open_view(settings, identity, for_mount=True) as view, Tree(view) as tree:
+            await run_mount(
+                mountpoint,
+                tree,
+                allow_other=allow_other,
+                kernel_cache=settings.kernel_cache,
+                on_ready=on_ready,
+            )
 
     trio.run(serve)

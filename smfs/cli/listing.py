@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smfs.cli.commands import command
+from smfs.cli.names import complete_petname, node_of
 from smfs.cli.options import (
     allow_unsigned_option,
-    as_node_id,
+    as_node,
     connection_options,
     current_settings,
     json_option,
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
         "smfs ls --shared --json",
     ),
 )
-@click.option("--from", "sender", metavar="NODE", type=as_node_id, help="What NODE shared with me.")
+@click.option(
+    "--from",
+    "sender",
+    metavar="NODE",
+    type=as_node,
+    shell_complete=complete_petname,
+    help="What NODE shared with me.",
+)
 @click.option("--shared", is_flag=True, help="What I shared, and with whom.")
 @click.option("--senders", is_flag=True, help="The nodes that I accept, and until when.")
 @click.option("-l", "--long", "is_long", is_flag=True, help="With size, date and problems.")
@@ -55,11 +63,12 @@ def ls_command(
 
     async def collect(view: View) -> list[dict[str, Any]]:
         await view.refresh(0)
-        if senders:
-            return _senders(view)
-        if shared:
-            return _shared(view)
-        return _secrets(view.own() if sender is None else _from(view, sender))
+        if senders or shared:
+            await view.petnames.refresh()
+            return _senders(view) if senders else _shared(view)
+        if sender is not None:
+            return _secrets(_from(view, await node_of(view, sender)))
+        return _secrets(view.own())
 
     rows = run_with_view(current_settings(), collect)
     if as_json:
@@ -81,7 +90,7 @@ def _senders(view: View) -> list[dict[str, Any]]:
 
     return [
         {
-            "node": node_id,
+            **_node(view, node_id),
             "until": format_expiry(sender.closure_date) or None,
             "secrets": len(sender.secrets),
         }
@@ -91,10 +100,15 @@ def _senders(view: View) -> list[dict[str, Any]]:
 
 def _shared(view: View) -> list[dict[str, Any]]:
     return [
-        {"node": node_id, **row}
+        {**_node(view, node_id), **row}
         for node_id, versions in sorted(view.sent().items())
         for row in _secrets(versions)
     ]
+
+
+def _node(view: View, node_id: str) -> dict[str, Any]:
+    names = view.petnames.names()
+    return {"node": node_id, "petnames": sorted(key for key in names if names[key] == node_id)}
 
 
 def _secrets(versions: Mapping[str, Version]) -> list[dict[str, Any]]:
@@ -119,7 +133,7 @@ def _date(moment: float) -> str:
 
 
 def _secret_line(row: dict[str, Any], *, is_long: bool) -> str:
-    node = f"{row['node']} " if "node" in row else ""
+    node = f"{_shown_node(row)} " if "node" in row else ""
     name = f"{node}{shown_id(row['id'])}"
     if not is_long:
         return name
@@ -130,4 +144,9 @@ def _secret_line(row: dict[str, Any], *, is_long: bool) -> str:
 
 
 def _sender_line(row: dict[str, Any]) -> str:
-    return f"{row['node']}  {'until ' + row['until'] if row['until'] else 'without end'}"
+    return f"{_shown_node(row)}  {'until ' + row['until'] if row['until'] else 'without end'}"
+
+
+def _shown_node(row: dict[str, Any]) -> str:
+    petnames = ", ".join(row["petnames"])
+    return f"{row['node']} ({petnames})" if petnames else str(row["node"])

@@ -23,6 +23,7 @@ _MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "id": "profiles",
         "mount": "mounts",
         "umount": "mounts",
+        "lock": "mounts",
         "status": "status",
         "ls": "listing",
         "get": "secrets",
@@ -32,6 +33,8 @@ _MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "unshare": "sharing",
         "accept": "sharing",
         "deny": "sharing",
+        "name": "names",
+        "names": "names",
         "serve": "serve",
     }
 )

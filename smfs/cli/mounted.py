@@ -7,10 +7,12 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from smfs.errors import MountError
+from smfs.fuse.control import LOCK, QUIET
 
 _ANSWER_TIME: Final = 5.0  # seconds; `.status` never waits for the network
 _END_TIME: Final = 30.0  # seconds until the process has ended
@@ -77,6 +79,29 @@ def _unsent(directory: Path) -> list[str]:
     except MountError:
         return []
     return [str(path) for path in unsent] if isinstance(unsent, list) else []
+
+
+def lock(directory: Path) -> None:
+    """Has the kernel drop what it keeps of a mount; it has when this returns.
+
+    Raises:
+        MountError: when there is no mount of ours, or it cannot.
+    """
+    read_status(directory)
+    try:
+        os.setxattr(directory / ".status", LOCK, b"")
+    except OSError as error:
+        raise MountError(f"the mount at {directory} cannot: {error.strerror}") from None
+
+
+def clear_the_way(directory: Path) -> None:
+    """Has a mount keep off itself for a moment, so that an unmount does not find it busy.
+
+    One that cannot be asked is left alone.
+    """
+    with suppress(MountError, OSError):
+        read_status(directory)
+        os.setxattr(directory / ".status", LOCK, QUIET)
 
 
 def process_of(directory: Path) -> int | None:

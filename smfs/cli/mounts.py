@@ -1,4 +1,4 @@
-"""`smfs mount` and `smfs umount`."""
+"""`smfs mount`, `smfs umount` and `smfs lock`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from smfs.cli.options import (
     allow_unsigned_option,
     connection_options,
     current_settings,
+    deadline_option,
     flags_of,
+    kernel_cache_option,
+    staleness_options,
 )
 from smfs.errors import ConfigError
 
@@ -28,6 +31,7 @@ _DIRECTORY = click.Path(path_type=Path)
         "smfs mount ~/secrets",
         "smfs mount --profile work --service https://secrets.example.org ~/work-secrets",
         "smfs mount --foreground ~/secrets",
+        "smfs mount --no-cache --max-stale 1h ~/secrets",
     ),
 )
 @click.argument("directory", metavar="DIR", type=_DIRECTORY)
@@ -35,7 +39,10 @@ _DIRECTORY = click.Path(path_type=Path)
 @click.option("--allow-other", is_flag=True, help="Let other users of this machine in, too.")
 @click.option("--ready-fd", type=int, hidden=True)
 @connection_options
+@deadline_option
 @allow_unsigned_option
+@staleness_options
+@kernel_cache_option
 def mount_command(
     directory: Path, *, foreground: bool, allow_other: bool, ready_fd: int | None
 ) -> None:
@@ -99,13 +106,28 @@ def umount_command(directory: Path, *, lazy: bool) -> None:
     service does not take it, the mount stays, so that nothing is lost. With --lazy the mount goes
     in any case, and its process with the last open file.
     """
-    from smfs.cli.mounted import process_of, wait_for_end, wait_for_uploads
+    from smfs.cli.mounted import clear_the_way, process_of, wait_for_end, wait_for_uploads
     from smfs.fuse.mountpoints import unmount
 
     process = None
     if not lazy:
         wait_for_uploads(directory)
+    clear_the_way(directory)
+    if not lazy:
         process = process_of(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):
         click.echo("smfs: unmounted; its process still serves files that are open", err=True)
+
+
+@command("lock", examples=("smfs lock ~/secrets",))
+@click.argument("directory", metavar="DIR", type=_DIRECTORY)
+def lock_command(directory: Path) -> None:
+    """Have the kernel drop what it keeps of a mount.
+
+    Contents and names that were read leave the memory of the kernel; the command returns when
+    they have. The mount goes on, and whoever may use it can read them again.
+    """
+    from smfs.cli.mounted import lock
+
+    lock(directory)

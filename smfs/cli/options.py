@@ -9,7 +9,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from smfs.config import Flags, Settings, load_settings
+from smfs.config import (
+    LONGEST_DEADLINE_S,
+    SHORTEST_DEADLINE_S,
+    Flags,
+    Settings,
+    load_settings,
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -17,7 +23,7 @@ _KEY: Final = "smfs.flags"
 
 
 def flags_of(context: click.Context) -> Flags:
-    """What `--profile`, `--service` and `--allow-unsigned` named, before or behind the command."""
+    """What the options of this module named, before or behind the command."""
     found: Flags = context.meta.setdefault(_KEY, Flags())
     return found
 
@@ -71,6 +77,48 @@ def allow_unsigned_option(command: _Command) -> _Command:
     )(command)
 
 
+def staleness_options(command: _Command) -> _Command:
+    """`--cache` and `--max-stale TIME`."""
+    cache = click.option(
+        "--cache/--no-cache",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Whether the mount keeps what it knows on disk, for when the service is away.",
+    )
+    max_stale = click.option(
+        "--max-stale",
+        metavar="TIME",
+        expose_value=False,
+        callback=_remember,
+        help="How long without the service secrets may be read: 90, 5m, 2h, 7d; or none (no end).",
+    )
+    return cache(max_stale(command))
+
+
+def deadline_option(command: _Command) -> _Command:
+    """`--deadline SECONDS`."""
+    return click.option(
+        "--deadline",
+        metavar="SECONDS",
+        type=click.FloatRange(SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S),
+        expose_value=False,
+        callback=_remember,
+        help="How long an operation may wait for the service; 10 if nothing is given.",
+    )(command)
+
+
+def kernel_cache_option(command: _Command) -> _Command:
+    """`--no-kernel-cache`."""
+    return click.option(
+        "--kernel-cache/--no-kernel-cache",
+        default=None,
+        expose_value=False,
+        callback=_remember,
+        help="Whether the kernel may keep contents and names that it was told.",
+    )(command)
+
+
 def json_option(command: _Command) -> _Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -92,11 +140,25 @@ def as_secret_id(argument: str) -> str:
     return text
 
 
-def as_node_id(argument: str) -> str:
-    """A node id as click converts it."""
+def as_node(argument: str) -> str:
+    """A node id or a petname as click converts it; `node_of` tells whom the petname stands for."""
+    from smfs.client.petnames import is_petname
     from smfs.crypto.identity import is_node_id
 
     text = argument.lower().removeprefix("0x")
-    if not is_node_id(text):
-        raise click.BadParameter("a node id has 64 hex digits; `smfs id` prints one's own")
-    return text
+    if is_node_id(text):
+        return text
+    if not is_petname(argument):
+        raise click.BadParameter(
+            "it is neither a node id, which has 64 hex digits, nor a petname (`smfs names`)"
+        )
+    return argument
+
+
+def as_petname(argument: str) -> str:
+    """A petname as click converts it."""
+    from smfs.client.petnames import is_petname
+
+    if not is_petname(argument):
+        raise click.BadParameter("it is 1 to 63 of a-z 0-9 . _ - and begins with a-z 0-9")
+    return argument

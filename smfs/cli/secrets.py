@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from smfs.cli.commands import command
+from smfs.cli.names import complete_petname, node_of
 from smfs.cli.options import (
     allow_unsigned_option,
-    as_node_id,
+    as_node,
     as_secret_id,
     connection_options,
     current_settings,
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("secret_id", metavar="ID", type=as_secret_id)
-@click.option("--from", "sender", metavar="NODE", type=as_node_id, help="One that NODE shared.")
+@click.option(
+    "--from",
+    "sender",
+    metavar="NODE",
+    type=as_node,
+    shell_complete=complete_petname,
+    help="One that NODE shared.",
+)
 @connection_options
 @allow_unsigned_option
 def get_command(secret_id: str, sender: str | None) -> None:
@@ -43,7 +51,7 @@ def get_command(secret_id: str, sender: str | None) -> None:
     async def read(view: View) -> bytes:
         if sender is None:
             return (await view.read_own(secret_id)).content
-        return (await _read_shared(view, sender, secret_id)).content
+        return (await _read_shared(view, await node_of(view, sender), secret_id)).content
 
     write_content(run_with_view(current_settings(), read))
 

@@ -133,10 +133,15 @@ async def _serve(service: Service, listener: socket.socket) -> None:
 def _server(service: Service) -> uvicorn.Server:
     import uvicorn
 
-    from smfs.cli.connections import ACCEPTED_AT_ONCE, BoundedProtocol, most_connections
+    from smfs.cli.connections import (
+        ACCEPTED_AT_ONCE,
+        BoundedProtocol,
+        DrainingServer,
+        most_connections,
+    )
 
     BoundedProtocol.most = most_connections()
-    return uvicorn.Server(
+    return DrainingServer(
         uvicorn.Config(
             service,
             loop="asyncio",
@@ -149,7 +154,8 @@ def _server(service: Service) -> uvicorn.Server:
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
             timeout_keep_alive=_KEEP_ALIVE,
-        )
+        ),
+        service.end_waiting,
     )
 
 

@@ -10,6 +10,8 @@ from smfs.cli.logs import log_to
 from smfs.cli.output import read_content
 
 if TYPE_CHECKING:
+    from smfs.client.cache import Cache
+    from smfs.client.client import Client
     from smfs.client.view import View
     from smfs.config import Settings
     from smfs.crypto.identity import Identity
@@ -57,8 +59,16 @@ def run_with_view(settings: Settings, work: Callable[[View], Awaitable[_Result]]
 
 
 @asynccontextmanager
-async def open_view(settings: Settings, identity: Identity) -> AsyncIterator[View]:
-    """The view of an identity's space; the embedded service runs as long as it is open."""
+async def open_view(
+    settings: Settings, identity: Identity, *, for_mount: bool = False
+) -> AsyncIterator[View]:
+    """The view of an identity's space; the embedded service runs as long as it is open.
+
+    Args:
+        settings: whose space, at which service.
+        identity: of the profile.
+        for_mount: whether what is known is kept on disk, where the settings say so.
+    """
     from smfs.client.client import create_client
     from smfs.client.versions import RequireSignatures
     from smfs.client.view import View
@@ -76,6 +86,18 @@ async def open_view(settings: Settings, identity: Identity) -> AsyncIterator[Vie
             identity.secret_key_hex,
             identity.node_id,
             transport=transport,
+            deadline=settings.deadline,
         )
         await stack.enter_async_context(client)
-        yield View(client, require_signatures=RequireSignatures(own=not settings.allow_unsigned))
+        yield View(
+            client,
+            require_signatures=RequireSignatures(own=not settings.allow_unsigned),
+            max_stale=settings.max_stale,
+            cache=_cache_of(settings, client) if for_mount and settings.cache else None,
+        )
+
+
+def _cache_of(settings: Settings, client: Client) -> Cache:
+    from smfs.client.cache import Cache
+
+    return Cache(settings.cache_file, client.identity, service=client.connection.shown_url)

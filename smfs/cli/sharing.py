@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from smfs.cli.commands import command
-from smfs.cli.options import as_node_id, as_secret_id, connection_options, current_settings
+from smfs.cli.names import complete_petname, node_of
+from smfs.cli.options import as_node, as_secret_id, connection_options, current_settings
 from smfs.cli.session import content_to_store, run_with_view
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     "share",
     examples=(
         "smfs get db-password | smfs share NODE db-password",
-        "smfs share --once NODE pin",
+        "smfs share --once bob pin",
     ),
 )
-@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("node", metavar="NODE", type=as_node, shell_complete=complete_petname)
 @click.argument("secret_id", metavar="ID", type=as_secret_id)
 @click.option("--once", is_flag=True, help="NODE can read it one time; then it is gone.")
 @connection_options
@@ -35,7 +36,7 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
     content = content_to_store(settings)
 
     async def share(view: View) -> None:
-        await view.share(node, secret_id, content, one_time=once)
+        await view.share(await node_of(view, node), secret_id, content, one_time=once)
 
     run_with_view(settings, share)
 
@@ -44,7 +45,7 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
     "unshare",
     examples=("smfs unshare NODE db-password",),
 )
-@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("node", metavar="NODE", type=as_node, shell_complete=complete_petname)
 @click.argument("secret_id", metavar="ID", type=as_secret_id)
 @connection_options
 def unshare_command(node: str, secret_id: str) -> None:
@@ -54,7 +55,7 @@ def unshare_command(node: str, secret_id: str) -> None:
     """
 
     async def unshare(view: View) -> None:
-        await view.unshare(node, secret_id)
+        await view.unshare(await node_of(view, node), secret_id)
 
     run_with_view(current_settings(), unshare)
 
@@ -67,7 +68,7 @@ def unshare_command(node: str, secret_id: str) -> None:
         "smfs accept NODE --until 2027-01-31T18:00",
     ),
 )
-@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("node", metavar="NODE", type=as_node, shell_complete=complete_petname)
 @click.option(
     "--until",
     metavar="TIME",
@@ -87,7 +88,7 @@ def accept_command(node: str, until: str | None) -> None:
     closure_date = parse_expiry(until or "", now=datetime.now().astimezone())
 
     async def accept(view: View) -> None:
-        await view.accept(node, closure_date)
+        await view.accept(await node_of(view, node), closure_date)
 
     run_with_view(current_settings(), accept)
 
@@ -96,7 +97,7 @@ def accept_command(node: str, until: str | None) -> None:
     "deny",
     examples=("smfs deny NODE",),
 )
-@click.argument("node", metavar="NODE", type=as_node_id)
+@click.argument("node", metavar="NODE", type=as_node, shell_complete=complete_petname)
 @connection_options
 def deny_command(node: str) -> None:
     """Accept a node no longer.
@@ -105,6 +106,6 @@ def deny_command(node: str) -> None:
     """
 
     async def deny(view: View) -> None:
-        await view.deny(node)
+        await view.deny(await node_of(view, node))
 
     run_with_view(current_settings(), deny)

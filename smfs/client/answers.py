@@ -18,7 +18,7 @@ from smfs.errors import (
     UnsupportedMedia,
 )
 from smfs.protocol import canonical
-from smfs.protocol.discovery import REVISION_HEADER
+from smfs.protocol.discovery import RECEIPT_HEADER, REVISION_HEADER
 from smfs.protocol.texts import error_of
 
 _SHOWN: Final = 200  # characters of a service's words that an error repeats
@@ -37,12 +37,13 @@ class Answer:
     revision: int | None = None
 
 
-def read_answer(response: httpx.Response, secret_id: str = "") -> Answer:
+def read_answer(response: httpx.Response, secret_id: str = "", *, is_plain: bool = False) -> Answer:
     """The answer in a response with a status below 500.
 
     Args:
         response: from the service.
         secret_id: the id that was asked for, as `texts.error_of` wants it.
+        is_plain: whether nothing but `{"ok":true}` says that it was done.
 
     Raises:
         ServiceError: what the service says, as the type that means it (PROTOCOL.md section 8).
@@ -58,7 +59,15 @@ def read_answer(response: httpx.Response, secret_id: str = "") -> Answer:
         raise ServiceUnavailable("what answers at this address is no service (no JSON)") from None
     if isinstance(value, dict) and "error" in value:
         raise error_of(str(value["error"]), secret_id=secret_id)
+    if is_plain and value != {"ok": True}:
+        raise ServiceUnavailable("what answers at this address is no service (no `ok`)")
     return Answer(value, _revision(response))
+
+
+def check_receipt(response: httpx.Response, receipt: str) -> None:
+    """Raises ServiceUnavailable for the answer to another request than the one of this receipt."""
+    if response.status_code in (200, 401) and response.headers.get(RECEIPT_HEADER) != receipt:
+        raise ServiceUnavailable("what came back is the answer to another request")
 
 
 def _refusal(response: httpx.Response) -> ServiceError | ServiceUnavailable:

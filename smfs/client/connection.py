@@ -10,13 +10,14 @@ import anyio
 import httpx
 
 from smfs.client.addresses import is_loopback, normalise_url
-from smfs.client.answers import Answer, read_answer
+from smfs.client.answers import Answer, check_receipt, read_answer
 from smfs.client.clock import Now, RequestClock, http_date
 from smfs.client.deadlines import end_of_operation
 from smfs.client.embedded import EmbeddedTransport
 from smfs.client.incoming import LISTING_BYTES, answer_limit, read_whole
 from smfs.client.retries import SIGNINGS, Attempts, Delivery, retry_after
 from smfs.client.shared import SharedTurn
+from smfs.client.stragglers import Wire
 from smfs.client.workers import off_loop
 from smfs.errors import (
     DeadlineExceeded,
@@ -24,6 +25,7 @@ from smfs.errors import (
     RefusedWith,
     ReplayRefused,
     ServiceBusy,
+    ServiceError,
     ServiceUnavailable,
     SmfsError,
     TimestampRefused,
@@ -40,11 +42,12 @@ _HEADERS: Final = {
 }
 _DISCOVERY_BYTES: Final = 64 * 1024
 _BUSY: Final = (429, 503)
+_ORIGINAL_S: Final = 60.0  # for so long who has no description is taken for an original
 _SILENCE_S: Final = 1.0  # for so long after a deadline nobody else waits for one
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-Compose = Callable[[], tuple[str, bytes]]
-"""Makes the path and the body of one attempt; called anew for each, so that each is signed anew."""
+Compose = Callable[[], Wire]
+"""Makes the request of one attempt; called anew for each, so that each can be signed anew."""
 
 
 @dataclass
@@ -111,6 +114,7 @@ class Connection:
         self._is_retired = False
         self._discovering = SharedTurn()
         self._silent_since = float("-inf")
+        self._discovered_at = float("-inf")
 
     @property
     def shown_url(self) -> str:
@@ -134,17 +138,29 @@ class Connection:
                 await self.aclose()
 
     async def discover(self) -> Discovery | None:
-        """What the service says of itself, asked for once; None for an original.
+        """What the service says of itself; None for an original, which is asked again now and then.
 
         Raises:
             ServiceUnavailable: when it cannot be reached.
         """
-        if not self.is_known:
+        if not self._is_settled:
             async with self._discovering.take():
-                if not self.is_known:
+                if not self._is_settled:
                     self.discovered = await self._ask_discovery(Delivery())
                     self.is_known = True
+                    self._discovered_at = anyio.current_time()
         return self.discovered
+
+    def forget(self) -> None:
+        """What the service is has to be found out anew."""
+        self.is_known = False
+        self.discovered = None
+
+    @property
+    def _is_settled(self) -> bool:
+        # The page of a network that wants a password first looks like an original.
+        is_fresh = anyio.current_time() - self._discovered_at < _ORIGINAL_S
+        return self.is_known and (self.discovered is not None or is_fresh)
 
     async def post(
         self,
@@ -153,14 +169,16 @@ class Connection:
         *,
         secret_id: str = "",
         is_listing: bool = False,
+        is_plain: bool = False,
     ) -> Answer:
         """Makes a request, again where that helps, within the deadline of the operation.
 
         Args:
-            compose: makes the path and the body of each attempt.
+            compose: makes the request of each attempt.
             delivery: told whether an attempt's outcome stayed unknown.
             secret_id: as `texts.error_of` wants it.
             is_listing: whether the answer may be larger than one secret.
+            is_plain: as `read_answer` wants it.
 
         Raises:
             ServiceError: what the service refused it for.
@@ -170,16 +188,24 @@ class Connection:
         attempts = Attempts(delivery or Delivery())
 
         async def attempt() -> Answer:
-            path, body = compose()
+            wire = compose()
             limit = LISTING_BYTES if is_listing else self._answer_bytes()
-            response = await self._exchange("POST", path, body, attempts, limit)
+            response = await self._exchange("POST", wire.path, wire.body, attempts, limit)
             try:
-                return await off_loop(
-                    len(response.content), lambda: read_answer(response, secret_id)
+                if wire.receipt and self._gives_receipts:
+                    check_receipt(response, wire.receipt)
+                answer = await off_loop(
+                    len(response.content),
+                    lambda: read_answer(response, secret_id, is_plain=is_plain),
                 )
             except ServiceUnavailable:
                 attempts.delivery.lost = True
                 raise
+            except ServiceError:
+                attempts.delivery.in_doubt = False
+                raise
+            attempts.delivery.in_doubt = False
+            return answer
 
         return await self._in_time(attempt, attempts)
 
@@ -187,7 +213,7 @@ class Connection:
         began = anyio.current_time()
         ends_at = end_of_operation()
         if ends_at is None:
-            ends_at = began + self.deadline
+            ends_at = began + self.deadline + attempts.delivery.patience
         self._under_way += 1
         try:
             self._check_silence()
@@ -241,6 +267,8 @@ class Connection:
     ) -> None:
         delivery = attempts.delivery
         attempts.signed_anew += 1
+        if not delivery.renewable:
+            raise error
         if isinstance(error, TimestampRefused):
             is_hopeful = await self._learn_time(attempts)
         else:
@@ -278,14 +306,16 @@ class Connection:
         self.health.requests += 1
         # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
+        timeout += delivery.patience
         was_lost, delivery.lost = delivery.lost, True  # until the answer is here
+        was_in_doubt, delivery.in_doubt = delivery.in_doubt, True
         try:
             async with self._client().stream(
                 method, self.url + path, content=body, headers=_HEADERS, timeout=timeout
             ) as incoming:
                 response = await read_whole(incoming, limit)
         except _NEVER_SENT as error:
-            delivery.lost = was_lost
+            delivery.lost, delivery.in_doubt = was_lost, was_in_doubt
             raise self._unreachable(error) from None
         except httpx.TimeoutException:
             raise self._too_late() from None
@@ -294,6 +324,10 @@ class Connection:
         delivery.lost = was_lost
         self.health.connection = "connected"
         return response
+
+    @property
+    def _gives_receipts(self) -> bool:
+        return self.discovered is not None and discovery.RECEIPT in self.discovered.features
 
     def _answer_bytes(self) -> int:
         found = self.discovered

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from smfs.client.answers import Answer
 from smfs.client.clock import Now
+from smfs.client.known import Key
 from smfs.client.limits import Limits
 from smfs.client.locks import KeyedLocks
 from smfs.client.retries import Delivery
@@ -17,6 +19,7 @@ from smfs.client.session import Session
 from smfs.client.shared import again
 from smfs.client.spaces import box_of, read_space, read_sub_space
 from smfs.client.trust import History
+from smfs.client.under_way import UnderWay
 from smfs.client.versions import RequireSignatures
 from smfs.client.workers import off_loop
 from smfs.crypto.box import Box, open_box
@@ -78,11 +81,13 @@ class Written:
         token: the identity of the envelope.
         signed_at: ms since 1970.
         revision: what the service gave it, where it says so.
+        envelope: as it was sent.
     """
 
     token: str
     signed_at: int
     revision: int | None
+    envelope: bytes = field(repr=False)
 
 
 def inspect(reader: Identity, address: Address, secret: StoredSecret) -> Stored:
@@ -114,6 +119,7 @@ class Envelopes:
         locks: keep two writes of one secret apart, so that their order is the one we remember.
         require: where unsigned content is refused.
         now: the clock of this machine, ms since 1970.
+        under_way: the changes that the service is being asked for; None: none yet.
     """
 
     def __init__(
@@ -124,8 +130,10 @@ class Envelopes:
         *,
         require: RequireSignatures,
         now: Now,
+        under_way: UnderWay | None = None,
     ) -> None:
         self.session = session
+        self.under_way = under_way or UnderWay()
         self.history = history
         self.require = require
         self.node_id = session.identity.node_id
@@ -135,7 +143,14 @@ class Envelopes:
 
     def requiring(self, require: RequireSignatures) -> Envelopes:
         """The same secrets and the same history, under another rule for unsigned content."""
-        return Envelopes(self.session, self.history, self._locks, require=require, now=self._now)
+        return Envelopes(
+            self.session,
+            self.history,
+            self._locks,
+            require=require,
+            now=self._now,
+            under_way=self.under_way,
+        )
 
     def own_address(self, secret_id: str) -> Address:
         """Where an own secret lies."""
@@ -144,6 +159,12 @@ class Envelopes:
     def from_address(self, sender: str, secret_id: str) -> Address:
         """Where a secret lies that `sender` shared with us."""
         return Address("shared", sender, self.node_id, secret_id)
+
+    def address(self, key: Key) -> Address:
+        """Where a secret of a view lies."""
+        if key.area == "from":
+            return self.from_address(key.node_id, key.secret_id)
+        return self.own_address(key.own_id)
 
     def judged(self, address: Address, stored: Stored, mark: int | None = None) -> Stored:
         """The stored secret with the problem that the history finds in it.
@@ -217,18 +238,26 @@ class Envelopes:
             text = await off_loop(
                 2 * len(content), lambda: seal_envelope(identity, address, content, signed_at)
             )
-            answer = await call(secret=text)
-            token = _token(text.encode())
+            envelope = text.encode()
+            token = _token(envelope)
+            with self.under_way.begun(address, token):
+                answer = await call(secret=text)
             self.history.written(address, token, signed_at)
-        return Written(token, signed_at, answer.revision)
+        return Written(token, signed_at, answer.revision, envelope)
 
-    async def delete_own(self, secret_id: str) -> None:
-        """Deletes an own secret; SecretNotFound when there was none."""
+    async def delete_own(self, secret_id: str) -> int | None:
+        """Deletes an own secret; SecretNotFound when there was none.
+
+        Returns:
+            the revision of the deletion, where the service tells it.
+        """
         await self.limits.check_id(secret_id)
         address = self.own_address(secret_id)
         async with self._locks.hold(address):
-            await self._remove(requests.DeleteSecret, secret_id=secret_id)
+            with self.under_way.begun(address, None):
+                revision = await self._remove(requests.DeleteSecret, secret_id=secret_id)
             self.history.deleted(address)
+        return revision
 
     async def unshare(self, recipient: str, secret_id: str) -> None:
         """Takes a shared secret back; raises as getSecretFrom would when it is not there."""
@@ -240,18 +269,23 @@ class Envelopes:
             )
             self.history.deleted(address)
 
-    async def _remove(self, request: type[requests.SignedRequest], **fields: str) -> None:
+    async def _remove(self, request: type[requests.SignedRequest], **fields: str) -> int | None:
         delivery = Delivery()
         try:
-            await self.session.call(request, delivery, **fields)
+            return (await self.session.call(request, delivery, **fields)).revision
         except _GONE:
             # An earlier attempt may have removed it, though its answer was lost.
             if not delivery.lost:
                 raise
+            return None
 
-    async def stop_accepting(self, sender: str) -> None:
-        """Deletes a sender's sub space; NotAccepted when there was none."""
-        await self._remove(requests.DeleteSubSpace, from_id=sender)
+    async def stop_accepting(self, sender: str) -> int | None:
+        """Deletes a sender's sub space; NotAccepted when there was none.
+
+        Returns:
+            the revision of the deletion, where the service tells it.
+        """
+        return await self._remove(requests.DeleteSubSpace, from_id=sender)
 
     async def check_share(self, recipient: str, secret_id: str, size: int) -> None:
         """Has our service say what it would say to a share of `size` bytes (docs/additions.md)."""
@@ -260,13 +294,35 @@ class Envelopes:
         )
 
     async def take(self, sender: str, secret_id: str, delivery: Delivery) -> Stored:
-        """What getSecretFrom hands out, not yet judged; a one-time secret is gone afterwards."""
+        """What getSecretFrom hands out, not yet judged; a one-time secret is gone afterwards.
+
+        Raises:
+            SecretNotFound: when it is gone; by an attempt of ours if the delivery is still lost.
+        """
         await self.limits.check_id(secret_id)
-        answer = await self.session.call(
-            requests.GetSecretFrom, delivery, from_id=sender, secret_id=secret_id
-        )
+        try:
+            answer = await self.session.call(
+                requests.GetSecretFrom, delivery, from_id=sender, secret_id=secret_id
+            )
+        except SecretNotFound:
+            if not delivery.lost:
+                raise
+            answer = await self._take_again(sender, secret_id, delivery)
         address = self.from_address(sender, secret_id)
         return await self.inspect(address, StoredSecret(box_of(answer.value)))
+
+    async def _take_again(self, sender: str, secret_id: str, delivery: Delivery) -> Answer:
+        """What an attempt consumed whose answer was lost, where the service has kept it."""
+        found = await self.session.connection.discover()
+        if found is None or requests.RepeatSecretFrom.route() not in found.features:
+            raise SecretNotFound(secret_id)
+        for first in delivery.signatures:
+            with suppress(SecretNotFound):
+                return await self.session.call(
+                    requests.RepeatSecretFrom, from_id=sender, secret_id=secret_id, first=first
+                )
+        delivery.lost = False
+        raise SecretNotFound(secret_id)
 
     async def shared_by(self, sender: str, secret_id: str) -> Stored:
         """What `sender` shared, by getSecretFrom.

@@ -1,17 +1,72 @@
-"""The maps of a view: what is known of each secret, handed out as snapshots."""
+"""The maps of a view: what is known of each secret, and a journal of how that changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
+import anyio
+
+from smfs.client.petnames import petname_id, split_petname_id
 from smfs.client.trust import RESERVED, is_reserved
 from smfs.client.versions import Sender, Version
 from smfs.crypto.identity import is_node_id
 
 _SENT: Final = f"{RESERVED}/sent/"
+_JOURNAL: Final = 50_000
+
+Area = Literal["own", "sent", "from", "name"]
+
+
+class Key(NamedTuple):
+    """Which secret.
+
+    Attributes:
+        area: `own`; `sent`: the copy of what was shared; `from`: what somebody shared with us;
+            `name`: whom a petname stands for.
+        node_id: of the other side; empty for an own secret and a petname.
+        secret_id: its id; the petname.
+    """
+
+    area: Area
+    node_id: str
+    secret_id: str
+
+    @property
+    def own_id(self) -> str:
+        """The id in the own space of an own secret, a copy or a petname."""
+        if self.area == "name":
+            return petname_id(self.secret_id)
+        return sent_id(self.node_id, self.secret_id) if self.area == "sent" else self.secret_id
+
+
+class NodeKey(NamedTuple):
+    """Which sender or recipient.
+
+    Attributes:
+        role: `sender` or `recipient`.
+        node_id: who.
+    """
+
+    role: str
+    node_id: str
+
+
+class Changed(NamedTuple):
+    """One line of the journal.
+
+    Attributes:
+        key: of the secret; None when a sender or recipient has changed, not what he shared.
+        here: whether this very view has made the change.
+        node_id: of the sender or recipient.
+    """
+
+    key: Key | None
+    here: bool
+    node_id: str = ""
 
 
 def sent_id(node_id: str, secret_id: str) -> str:
@@ -19,34 +74,48 @@ def sent_id(node_id: str, secret_id: str) -> str:
     return f"{_SENT}{node_id}/{secret_id}"
 
 
-def split_sent_id(own_id: str) -> tuple[str, str] | None:
-    """The node id and secret id of a copy; None when the own secret `own_id` is none."""
+def own_key(own_id: str) -> Key | None:
+    """The key of an id in the own space; None for the software's other ids."""
+    if not is_reserved(own_id):
+        return Key("own", "", own_id)
+    petname = split_petname_id(own_id)
+    if petname is not None:
+        return Key("name", "", petname)
     if not own_id.startswith(_SENT):
         return None
     node_id, slash, secret_id = own_id[len(_SENT) :].partition("/")
-    return (node_id, secret_id) if slash and is_node_id(node_id) else None
+    return Key("sent", node_id, secret_id) if slash and is_node_id(node_id) else None
 
 
 class Known:
-    """Three maps and how often they have changed.
-
-    A snapshot that was handed out never changes: the next change copies the map first.
+    """What is known; every mapping that is handed out shows the newest state.
 
     Attributes:
         generation: grows with every change of what is known; being seen again is none.
+        recipients: who accepts us, until when (ms since 1970, None for no end); None where the
+            service does not tell.
     """
 
     def __init__(self) -> None:
         self.generation = 0
-        self._own: dict[str, Version] = {}
-        self._own_is_shared = False
+        self.recipients: dict[str, float | None] | None = None
+        self._maps: dict[tuple[Area, str], dict[str, Version]] = {
+            ("own", ""): {},
+            ("name", ""): {},
+        }
         self._sent: dict[str, Mapping[str, Version]] = {}
         self._senders: dict[str, Sender] = {}
+        self._dropped: dict[Key | str, int] = {}
+        self._journal: deque[Changed] = deque(maxlen=_JOURNAL)
+        self._moved = anyio.Event()
+        self._unsaved: dict[Key | NodeKey, None] | None = None
+        self._is_unsaved = anyio.Event()
+
+    # --- what there is ------------------------------------------------------------------------
 
     def own(self) -> Mapping[str, Version]:
         """The own secrets by id, without the software's."""
-        self._own_is_shared = True
-        return MappingProxyType(self._own)
+        return MappingProxyType(self._maps["own", ""])
 
     def sent(self) -> Mapping[str, Mapping[str, Version]]:
         """The copies of what was shared, by node id and secret id."""
@@ -56,102 +125,172 @@ class Known:
         """The accepted senders by node id."""
         return MappingProxyType(self._senders)
 
-    def own_version(self, own_id: str) -> Version | None:
-        """What is known of one own secret or copy."""
-        if copy := split_sent_id(own_id):
-            node_id, secret_id = copy
-            return self._sent.get(node_id, {}).get(secret_id)
-        return self._own.get(own_id)
+    def names(self) -> Mapping[str, Version]:
+        """The secrets that hold whom petnames stand for, by petname."""
+        return MappingProxyType(self._maps["name", ""])
 
-    def put_own(self, own_id: str, version: Version) -> None:
-        """Notes one own secret or copy; the software's other ids are passed over."""
-        if copy := split_sent_id(own_id):
-            node_id, secret_id = copy
-            mine = {**self._sent.get(node_id, {}), secret_id: version}
-            self._replace_sent({**self._sent, node_id: mine})
-        elif not is_reserved(own_id):
-            self._count(self._own.get(own_id), version)
-            self._writable_own()[own_id] = version
+    def get(self, key: Key) -> Version | None:
+        """What is known of one secret."""
+        found = self._maps.get((key.area, key.node_id))
+        return None if found is None else found.get(key.secret_id)
 
-    def drop_own(self, own_id: str) -> None:
-        """Notes that an own secret or copy is gone."""
-        if copy := split_sent_id(own_id):
-            node_id, secret_id = copy
-            mine = {k: v for k, v in self._sent.get(node_id, {}).items() if k != secret_id}
-            self._replace_sent({**self._sent, node_id: mine})
-        elif own_id in self._own:
-            self.generation += 1
-            del self._writable_own()[own_id]
+    def items(self, area: Area | None = None) -> Iterator[tuple[Key, Version]]:
+        """Every secret of an area, or of all."""
+        for (kind, node_id), versions in list(self._maps.items()):
+            if area in (None, kind):
+                for secret_id, version in list(versions.items()):
+                    yield Key(kind, node_id, secret_id), version
 
-    def replace_own(self, versions: Mapping[str, Version]) -> None:
-        """Takes a whole listing of own secrets and copies."""
-        own: dict[str, Version] = {}
-        sent: dict[str, dict[str, Version]] = {}
-        for own_id, version in versions.items():
-            if copy := split_sent_id(own_id):
-                sent.setdefault(copy[0], {})[copy[1]] = version
-            elif not is_reserved(own_id):
-                own[own_id] = version
-        self._replace_sent(sent)
-        self.generation += _differ(self._own, own)
-        self._own, self._own_is_shared = own, False
+    # --- what has changed ---------------------------------------------------------------------
 
-    def own_ids(self) -> list[str]:
-        """The ids of all own secrets and copies."""
-        copies = [sent_id(node, key) for node, mine in self._sent.items() for key in mine]
-        return [*self._own, *copies]
+    def changes_since(self, generation: int) -> list[Changed] | None:
+        """The journal's lines after a generation; None when it no longer goes back so far."""
+        count = self.generation - generation
+        if count > len(self._journal):
+            return None
+        return [self._journal[index] for index in range(-count, 0)]
 
-    def put_sender(self, sender: Sender) -> None:
-        """Notes one sender with what he shared."""
-        self.replace_senders({**self._senders, sender.node_id: sender})
+    async def wait_for_change(self, generation: int) -> None:
+        """Returns once there was a change after a generation."""
+        while self.generation <= generation:
+            await self._moved.wait()
 
-    def drop_sender(self, node_id: str) -> None:
-        """Notes that a sender is accepted no more."""
-        self.replace_senders({k: v for k, v in self._senders.items() if k != node_id})
+    def _note(self, changed: Changed) -> None:
+        self.generation += 1
+        self._journal.append(changed)
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()
 
-    def drop_from(self, node_id: str, secret_id: str) -> None:
-        """Notes that one shared secret is gone."""
-        sender = self._senders.get(node_id)
-        if sender is not None and secret_id in sender.secrets:
-            kept = {k: v for k, v in sender.secrets.items() if k != secret_id}
-            self.put_sender(replace(sender, secrets=kept))
+    # --- what has to be saved -----------------------------------------------------------------
 
-    def replace_senders(self, senders: Mapping[str, Sender]) -> None:
-        """Takes a whole listing of senders."""
-        old = self._senders
-        same_dates = old.keys() == senders.keys() and all(
-            old[key].closure_date == sender.closure_date for key, sender in senders.items()
-        )
-        same = same_dates and not any(
-            _differ(old[key].secrets, sender.secrets) for key, sender in senders.items()
-        )
-        self.generation += not same
-        self._senders = dict(senders)
+    def nodes(self) -> list[NodeKey]:
+        """All senders and recipients."""
+        senders = [NodeKey("sender", node_id) for node_id in self._senders]
+        return senders + [NodeKey("recipient", node_id) for node_id in self.recipients or ()]
 
-    def _replace_sent(self, sent: Mapping[str, Mapping[str, Version]]) -> None:
-        kept = {node_id: mine for node_id, mine in sent.items() if mine}
-        same = self._sent.keys() == kept.keys() and not any(
-            _differ(self._sent[node_id], mine) for node_id, mine in kept.items()
-        )
-        self.generation += not same
-        self._sent = kept
+    def note_unsaved(self) -> None:
+        """Begins to note what is put and dropped, for somebody who saves it."""
+        self._unsaved = {}
 
-    def _count(self, old: Version | None, new: Version) -> None:
-        self.generation += old is None or not _same(old, new)
+    def take_unsaved(self) -> list[Key | NodeKey]:
+        """What was put or dropped since it was last asked for."""
+        taken = list(self._unsaved or ())
+        if taken:
+            self._unsaved, self._is_unsaved = {}, anyio.Event()
+        return taken
 
-    def _writable_own(self) -> dict[str, Version]:
-        if self._own_is_shared:
-            self._own, self._own_is_shared = dict(self._own), False
-        return self._own
+    async def wait_for_unsaved(self) -> None:
+        """Returns once something is to be saved."""
+        await self._is_unsaved.wait()
 
+    def _save(self, key: Key | NodeKey) -> None:
+        if self._unsaved is not None:
+            self._unsaved[key] = None
+            self._is_unsaved.set()
 
-def _differ(old: Mapping[str, Version], new: Mapping[str, Version]) -> bool:
-    if old.keys() != new.keys():
-        return True
-    return any(not _same(old[key], version) for key, version in new.items())
+    # --- which is newer -----------------------------------------------------------------------
+
+    def is_newer(self, key: Key, revision: int) -> bool:
+        """Whether something newer than a revision is known of a secret."""
+        known = self.get(key)
+        if known is not None and known.revision is not None and known.revision > revision:
+            return True
+        return self._dropped.get(key, 0) > revision
+
+    def is_sender_newer(self, node_id: str, revision: int) -> bool:
+        """Whether a sender was refused after a revision."""
+        return self._dropped.get(node_id, 0) > revision
+
+    def settle(self, revision: int) -> None:
+        """Nothing older than this revision will be told any more."""
+        if self._dropped:
+            self._dropped = {k: each for k, each in self._dropped.items() if each > revision}
+
+    def forget_revisions(self) -> None:
+        """The revisions known so far mean nothing any more."""
+        self._dropped.clear()
+        for versions in self._maps.values():
+            for secret_id, version in versions.items():
+                versions[secret_id] = replace(version, revision=None)
+
+    # --- changing it --------------------------------------------------------------------------
+
+    def put(self, key: Key, version: Version, *, here: bool = False) -> None:
+        """Notes the version of one secret; a sender that is not known yet is accepted."""
+        if key.area == "from" and key.node_id not in self._senders:
+            self.put_sender(key.node_id, None)
+        versions = self._map(key.area, key.node_id)
+        old = versions.get(key.secret_id)
+        versions[key.secret_id] = version
+        self._save(key)
+        if old is None or not _same(old, version):
+            self._note(Changed(key, here))
+
+    def drop(self, key: Key, *, here: bool = False, revision: int | None = None) -> None:
+        """Notes that a secret is gone, by a deletion of that revision where it is known."""
+        if revision is not None:
+            self._dropped[key] = revision
+        versions = self._maps.get((key.area, key.node_id), {})
+        if versions.pop(key.secret_id, None) is None:
+            return
+        self._save(key)
+        if key.area == "sent" and not versions:
+            del self._maps[key.area, key.node_id], self._sent[key.node_id]
+        self._note(Changed(key, here))
+
+    def put_sender(self, node_id: str, closure_date: int | None, *, here: bool = False) -> None:
+        """Notes an accepted sender and until when he is."""
+        known = self._senders.get(node_id)
+        if known is None:
+            secrets = MappingProxyType(self._map("from", node_id))
+            self._senders[node_id] = Sender(node_id, closure_date, secrets)
+        elif known.closure_date == closure_date:
+            return
+        else:
+            self._senders[node_id] = replace(known, closure_date=closure_date)
+        self._save(NodeKey("sender", node_id))
+        self._note(Changed(None, here, node_id))
+
+    def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
+        """Notes that a sender is accepted no more; what he shared is gone with him."""
+        if revision is not None:
+            self._dropped[node_id] = revision
+        if self._senders.pop(node_id, None) is None:
+            return
+        self._save(NodeKey("sender", node_id))
+        for secret_id in self._maps.pop(("from", node_id)):
+            self._save(Key("from", node_id, secret_id))
+            self._note(Changed(Key("from", node_id, secret_id), here))
+        self._note(Changed(None, here, node_id))
+
+    def put_recipient(self, node_id: str, closure_date: float | None) -> None:
+        """Notes that a node accepts us."""
+        recipients = {} if self.recipients is None else self.recipients
+        if node_id not in recipients or recipients[node_id] != closure_date:
+            self.recipients = {**recipients, node_id: closure_date}
+            self._save(NodeKey("recipient", node_id))
+            self._note(Changed(None, here=False, node_id=node_id))
+
+    def drop_recipient(self, node_id: str) -> None:
+        """Notes that a node accepts us no more."""
+        if self.recipients is not None and node_id in self.recipients:
+            self.recipients = {k: v for k, v in self.recipients.items() if k != node_id}
+            self._save(NodeKey("recipient", node_id))
+            self._note(Changed(None, here=False, node_id=node_id))
+
+    def _map(self, area: Area, node_id: str) -> dict[str, Version]:
+        found = self._maps.get((area, node_id))
+        if found is None:
+            found = self._maps[area, node_id] = {}
+            if area == "sent":
+                self._sent[node_id] = MappingProxyType(found)
+        return found
 
 
 def _same(old: Version, new: Version) -> bool:
+    if not (old.is_opened and new.is_opened):
+        # Opening changes nothing; without it only the revision tells versions apart.
+        return old.revision == new.revision
     return (
         old.token == new.token
         and old.one_time == new.one_time

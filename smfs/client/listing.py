@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import anyio
 
 from smfs.client.envelopes import Envelopes, Stored, Written
-from smfs.client.known import Known, split_sent_id
+from smfs.client.known import Key, Known, own_key
 from smfs.client.shared import SharedTurn
-from smfs.client.trust import is_reserved
 from smfs.client.versions import Sender, Version
 from smfs.crypto.envelope import Address
 from smfs.errors import NotAccepted, SecretNotFound
-from smfs.protocol.spaces import StoredSecret, SubSpace
+from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 
 _NEVER: Final = 2**53
 _PAUSE: Final = 10  # times what a listing takes
@@ -82,90 +82,96 @@ class Listing:
         await self._envelopes.session.connection.discover()
         asked_at, mark = anyio.current_time(), self._history.mark()
         space = await self._envelopes.space()
-        own = {key: secret for key, secret in space.secrets.items() if _is_shown(key)}
-        found = await self._inspect_new(
-            [
-                *(self._own_item(key, secret) for key, secret in own.items()),
-                *(
-                    self._from_item(node_id, key, secret)
-                    for node_id, sub in space.sub_spaces.items()
-                    for key, secret in sub.secrets.items()
-                ),
-            ]
-        )
-        self._known.replace_own(self._merge_own(own, found, asked_at, mark))
-        self._merge_senders(space.sub_spaces, found, asked_at, mark)
+        listed = _keys_of(space)
+        found = await self._inspect_new(listed.items())
+        for node_id, sub in space.sub_spaces.items():
+            if self._may_be_told_of(node_id, mark):
+                self._known.put_sender(node_id, _whole(sub.closure_date))
+        for key in listed:
+            if key.area != "from" or self._may_be_told_of(key.node_id, mark):
+                self._merge(key, found[key], asked_at, mark)
+        self._drop_unlisted(listed.keys(), space.sub_spaces.keys(), mark)
         self._asked_at = asked_at
         self._took = anyio.current_time() - asked_at
 
-    def _own_item(
-        self, secret_id: str, secret: StoredSecret
-    ) -> tuple[Address, StoredSecret, Version | None]:
-        address = self._envelopes.own_address(secret_id)
-        return address, secret, self._known.own_version(secret_id)
-
-    def _from_item(
-        self, node_id: str, secret_id: str, secret: StoredSecret
-    ) -> tuple[Address, StoredSecret, Version | None]:
-        address = self._envelopes.from_address(node_id, secret_id)
-        return address, secret, self._from_version(node_id, secret_id)
-
-    async def _inspect_new(
-        self, items: Iterable[tuple[Address, StoredSecret, Version | None]]
-    ) -> dict[Address, Stored]:
+    async def _inspect_new(self, items: Iterable[tuple[Key, StoredSecret]]) -> dict[Key, Stored]:
         """Opens what is not known yet: a box that was opened before opens the same way again."""
-        found: dict[Address, Stored] = {}
-        new: list[tuple[Address, StoredSecret]] = []
-        for address, secret, known in items:
-            if known is None or known.box is None or known.box != secret.box:
-                new.append((address, secret))
+        found: dict[Key, Stored] = {}
+        new: dict[Address, Key] = {}
+        sealed: list[tuple[Address, StoredSecret]] = []
+        for key, secret in items:
+            known = self._known.get(key)
+            if known is not None and is_opened_as(known, secret):
+                found[key] = stored_again(known, secret)
             else:
-                found[address] = _stored_again(known, secret)
-        return found | await self._envelopes.inspect_all(new)
+                address = self._envelopes.address(key)
+                new[address] = key
+                sealed.append((address, secret))
+        opened = await self._envelopes.inspect_all(sealed)
+        return found | {new[address]: stored for address, stored in opened.items()}
 
-    def _merge_own(
-        self,
-        own: Mapping[str, StoredSecret],
-        found: Mapping[Address, Stored],
-        asked_at: float,
-        mark: int,
-    ) -> dict[str, Version]:
-        merged = {}
-        for secret_id in own:
-            address = self._envelopes.own_address(secret_id)
-            known = self._known.own_version(secret_id)
-            version = self._merged(address, found[address], known, asked_at, mark)
-            if version is not None:
-                merged[secret_id] = version
-        for secret_id in self._known.own_ids():
-            address = self._envelopes.own_address(secret_id)
-            known = self._known.own_version(secret_id)
-            if secret_id not in own and known and self._history.changed_since(address, mark):
-                merged[secret_id] = known
-        return merged
-
-    def _merged(
-        self, address: Address, stored: Stored, known: Version | None, asked_at: float, mark: int
-    ) -> Version | None:
+    def _merge(self, key: Key, stored: Stored, asked_at: float, mark: int) -> None:
+        address = self._envelopes.address(key)
+        known = self._known.get(key)
         is_older = self._history.changed_since(address, mark)
         if is_older and (known is not None or self._history.current(address) is None):
-            return known
-        return _version(self._envelopes.judged(address, stored), known, asked_at)
+            return
+        judged = self._envelopes.judged(address, stored)
+        self._known.put(key, version_of(judged, known, asked_at))
+
+    def _drop_unlisted(
+        self, listed: AbstractSet[Key], senders: AbstractSet[str], mark: int
+    ) -> None:
+        for node_id in self._known.senders().keys() - senders:
+            if self._may_be_told_of(node_id, mark):
+                self._known.drop_sender(node_id)
+        for key, _ in list(self._known.items()):
+            if key not in listed and not self._is_newer(key, mark):
+                self._known.drop(key)
+
+    def _is_newer(self, key: Key, mark: int) -> bool:
+        if key.area == "from" and not self._may_be_told_of(key.node_id, mark):
+            return True
+        return self._history.changed_since(self._envelopes.address(key), mark)
+
+    def _may_be_told_of(self, node_id: str, mark: int) -> bool:
+        """Whether a listing asked for at `mark` may still be believed about a sender."""
+        return self._sender_changes.get(node_id, 0) <= mark
 
     # --- own secrets --------------------------------------------------------------------------
 
     def note_own(self, secret_id: str, stored: Stored, asked_at: float) -> Version:
         """Takes over what one request told of an own secret."""
-        version = _version(stored, self._known.own_version(secret_id), asked_at)
-        self._known.put_own(secret_id, version)
+        key = own_key(secret_id)
+        known = None if key is None else self._known.get(key)
+        version = version_of(stored, known, asked_at)
+        if key is not None:
+            self._known.put(key, version)
         return version
+
+    def drop_own(self, secret_id: str, *, here: bool = False, revision: int | None = None) -> None:
+        """An own secret is gone, by a deletion of that revision where it is known."""
+        key = own_key(secret_id)
+        if key is not None:
+            self._known.drop(key, here=here, revision=revision)
 
     def note_written(self, secret_id: str, written: Written, size: int, asked_at: float) -> Version:
         """Takes over what the service has taken from us, unless something newer was seen since."""
         version = self.version(written, size, asked_at)
-        if self._history.current(self._envelopes.own_address(secret_id)) == written.token:
-            self._known.put_own(secret_id, version)
+        key = own_key(secret_id)
+        if key is None or not self._is_newest(key, written):
+            return version
+        known = self._known.get(key)
+        if known is not None and known.token == version.token:
+            version = known  # the feed was quicker
+        self._known.put(key, version, here=True)
         return version
+
+    def _is_newest(self, key: Key, written: Written) -> bool:
+        known = self._known.get(key)
+        if known is not None and known.revision is not None and written.revision is not None:
+            return known.revision <= written.revision
+        return self._history.current(self._envelopes.address(key)) == written.token
 
     def version(
         self, written: Written, size: int, asked_at: float, *, one_time: bool = False
@@ -181,13 +187,23 @@ class Listing:
             checked_at=asked_at,
             changed_at=written.signed_at / 1000,
             problem=None,
+            revision=written.revision,
+            envelope=written.envelope,
         )
 
     # --- senders ------------------------------------------------------------------------------
 
-    async def refresh_sender(self, node_id: str) -> Sender:
-        """Asks for one sender's sub space; NotAccepted when there is none."""
-        sender, _ = await self._ask_sender(node_id)
+    async def refresh_sender(self, node_id: str, *, here: bool = False) -> Sender:
+        """Asks for one sender's sub space; NotAccepted when there is none.
+
+        Args:
+            node_id: who.
+            here: whether we have just accepted him.
+        """
+        await self._ask_sender(node_id, here=here)
+        sender = self._known.senders().get(node_id)
+        if sender is None:
+            raise NotAccepted(node_id)
         return sender
 
     async def fetch_from(self, node_id: str, secret_id: str) -> tuple[Stored, Version]:
@@ -201,7 +217,7 @@ class Listing:
         rereads = 0
         while True:
             asked_at, mark = anyio.current_time(), self._history.mark()
-            _, sub = await self._ask_sender(node_id)
+            sub = await self._ask_sender(node_id)
             secret = sub.secrets.get(secret_id)
             if secret is None:
                 raise SecretNotFound(secret_id)
@@ -209,76 +225,50 @@ class Listing:
             rereads += 1
             if rereads > _REREADS or not self._history.overtaken(address, stored.token, mark):
                 judged = self._envelopes.judged(address, stored, mark)
-                return judged, _version(judged, self._from_version(node_id, secret_id), asked_at)
+                known = self._known.get(Key("from", node_id, secret_id))
+                return judged, version_of(judged, known, asked_at)
 
-    async def _ask_sender(self, node_id: str) -> tuple[Sender, SubSpace]:
+    async def _ask_sender(self, node_id: str, *, here: bool = False) -> SubSpace:
         asked_at, mark = anyio.current_time(), self._history.mark()
         try:
             sub = await self._envelopes.sub_space(node_id)
         except NotAccepted:
             self.drop_sender(node_id)
             raise
-        found = await self._inspect_new(
-            self._from_item(node_id, key, secret) for key, secret in sub.secrets.items()
-        )
-        if self._sender_changes.get(node_id, 0) > mark:
-            return self._sender(node_id, sub, found, asked_at, mark), sub
-        sender = self._sender(node_id, sub, found, asked_at, mark)
+        listed = {Key("from", node_id, key): secret for key, secret in sub.secrets.items()}
+        found = await self._inspect_new(listed.items())
+        if not self._may_be_told_of(node_id, mark):
+            return sub
+        self._known.put_sender(node_id, _whole(sub.closure_date), here=here)
+        for key in listed:
+            self._merge(key, found[key], asked_at, mark)
+        for key, _ in list(self._known.items("from")):
+            if key.node_id == node_id and key not in listed and not self._is_newer(key, mark):
+                self._known.drop(key)
         self._sender_changes[node_id] = self._history.tick()
-        self._known.put_sender(sender)
-        return sender, sub
+        return sub
 
-    def drop_sender(self, node_id: str) -> None:
-        """A sender is accepted no more."""
+    def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
+        """A sender is accepted no more, by a refusal of that revision where it is known."""
         self._sender_changes[node_id] = self._history.tick()
-        self._known.drop_sender(node_id)
+        self._known.drop_sender(node_id, here=here, revision=revision)
 
     def drop_from(self, node_id: str, secret_id: str) -> None:
         """A shared secret was consumed."""
         self._history.deleted(self._envelopes.from_address(node_id, secret_id))
-        self._known.drop_from(node_id, secret_id)
-
-    def _merge_senders(
-        self,
-        listed: Mapping[str, SubSpace],
-        found: Mapping[Address, Stored],
-        asked_at: float,
-        mark: int,
-    ) -> None:
-        before = self._known.senders()
-        merged: dict[str, Sender] = {}
-        for node_id in listed.keys() | before.keys():
-            if self._sender_changes.get(node_id, 0) > mark:
-                if node_id in before:
-                    merged[node_id] = before[node_id]
-            elif node_id in listed:
-                merged[node_id] = self._sender(node_id, listed[node_id], found, asked_at, mark)
-        self._known.replace_senders(merged)
-
-    def _sender(
-        self,
-        node_id: str,
-        sub: SubSpace,
-        found: Mapping[Address, Stored],
-        asked_at: float,
-        mark: int,
-    ) -> Sender:
-        secrets = {}
-        for secret_id in sub.secrets:
-            address = self._envelopes.from_address(node_id, secret_id)
-            known = self._from_version(node_id, secret_id)
-            version = self._merged(address, found[address], known, asked_at, mark)
-            if version is not None:
-                secrets[secret_id] = version
-        return Sender(node_id, _whole(sub.closure_date), secrets)
-
-    def _from_version(self, node_id: str, secret_id: str) -> Version | None:
-        sender = self._known.senders().get(node_id)
-        return None if sender is None else sender.secrets.get(secret_id)
+        self._known.drop(Key("from", node_id, secret_id), here=True)
 
 
-def _is_shown(own_id: str) -> bool:
-    return not is_reserved(own_id) or split_sent_id(own_id) is not None
+def _keys_of(space: Space) -> dict[Key, StoredSecret]:
+    """The secrets of a listing that a view shows."""
+    found: dict[Key, StoredSecret] = {}
+    for own_id, secret in space.secrets.items():
+        key = own_key(own_id)
+        if key is not None:
+            found[key] = secret
+    for node_id, sub in space.sub_spaces.items():
+        found |= {Key("from", node_id, each): secret for each, secret in sub.secrets.items()}
+    return found
 
 
 def _whole(date: float | None) -> int | None:
@@ -286,7 +276,13 @@ def _whole(date: float | None) -> int | None:
     return None if date is None or not abs(date) < _NEVER else int(date)
 
 
-def _stored_again(known: Version, secret: StoredSecret) -> Stored:
+def is_opened_as(known: Version, secret: StoredSecret) -> bool:
+    """Whether a version was opened from this very box."""
+    return known.is_opened and known.box is not None and known.box == secret.box
+
+
+def stored_again(known: Version, secret: StoredSecret) -> Stored:
+    """What opening the box of a known version gave."""
     # What does not open has a problem of its own; the other problems are judged anew each time.
     return Stored(
         token=known.token,
@@ -299,12 +295,24 @@ def _stored_again(known: Version, secret: StoredSecret) -> Stored:
     )
 
 
-def _version(stored: Stored, known: Version | None, asked_at: float) -> Version:
-    same = known if known is not None and known.token == stored.token else None
+def version_of(
+    stored: Stored, known: Version | None, asked_at: float, revision: int | None = None
+) -> Version:
+    """What is known of a secret after it was opened.
+
+    Args:
+        stored: what opening it gave.
+        known: the version before.
+        asked_at: `anyio.current_time()` when it was current.
+        revision: the service's number for it, where that is known.
+    """
+    same = known if known is not None and known.token and known.token == stored.token else None
     if stored.signed_at is not None:
         changed_at = stored.signed_at / 1000
     else:
         changed_at = same.changed_at if same else time.time()
+    if revision is None and same is not None:
+        revision = same.revision
     return Version(
         token=stored.token,
         box=stored.box,
@@ -315,4 +323,5 @@ def _version(stored: Stored, known: Version | None, asked_at: float) -> Version:
         checked_at=asked_at,
         changed_at=changed_at,
         problem=stored.problem,
+        revision=revision,
     )

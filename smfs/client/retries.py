@@ -45,10 +45,20 @@ class Delivery:
     Attributes:
         repeatable: whether it may be made again after an attempt of unknown outcome.
         lost: an attempt may have been carried out though its answer never came.
+        signatures: of all attempts, 128 hex digits each.
+        patience: seconds that the service may wait before it answers.
+        tries: how often it is made at the most when the service cannot be reached.
+        in_doubt: the bytes that were sent last may have been carried out, or may be yet.
+        renewable: whether it may be signed anew.
     """
 
     repeatable: bool = True
     lost: bool = False
+    signatures: list[str] = field(default_factory=list)
+    patience: float = 0.0
+    tries: int = ATTEMPTS
+    in_doubt: bool = False
+    renewable: bool = True
 
 
 @dataclass
@@ -80,6 +90,6 @@ class Attempts:
         if self.delivery.lost and not self.delivery.repeatable:
             return None
         if not isinstance(self.failure, ServiceBusy):
-            return backoff(self.count) if self.count < ATTEMPTS else None
+            return backoff(self.count) if self.count < self.delivery.tries else None
         pause = backoff(self.count) + (self.pause or 0)
         return pause if pause < remaining else None

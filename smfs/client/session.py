@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from smfs.client.answers import Answer
@@ -12,6 +12,7 @@ from smfs.client.nonces import Nonces
 from smfs.client.retries import Delivery
 from smfs.client.shared import SharedTurn, again
 from smfs.client.spaces import read_space
+from smfs.client.stragglers import Stragglers, Wire, target_of
 from smfs.crypto.identity import Identity
 from smfs.errors import (
     ClosureDateFixed,
@@ -20,15 +21,26 @@ from smfs.errors import (
     SpaceNotFound,
 )
 from smfs.protocol import canonical, signing
+from smfs.protocol.discovery import receipt_of
 from smfs.protocol.requests import (
     AUTH_CODE_OPEN_SPACE,
+    CheckShare,
+    CreateAuthCode,
+    DeleteNotificationHook,
+    DeleteSecret,
     DeleteSecretSpace,
+    DeleteSharedSecret,
+    DeleteSubSpace,
+    GetChanges,
     GetNodeId,
     GetNotificationHooks,
     GetSecretSpace,
     GetSubSpace,
     OpenSecretSpace,
+    OpenSubSpace,
     Request,
+    SetSecret,
+    ShareSecretTo,
     SignedRequest,
 )
 
@@ -38,7 +50,20 @@ _NO_NEWCOMERS: Final = (
     "the service keeps no secret space for you and opens none without an auth code of its own"
 )
 _NO_SUCH_CODE: Final = "the auth code is unknown to the service, used up, or for something else"
-_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks)
+_LISTINGS: Final = (GetSecretSpace, GetSubSpace, GetNotificationHooks, GetChanges)
+_PLAIN: Final = (
+    CreateAuthCode,
+    OpenSecretSpace,
+    DeleteSecretSpace,
+    SetSecret,
+    DeleteSecret,
+    OpenSubSpace,
+    DeleteSubSpace,
+    ShareSecretTo,
+    CheckShare,
+    DeleteSharedSecret,
+    DeleteNotificationHook,
+)
 _NEED_NO_SPACE: Final = (OpenSecretSpace, DeleteSecretSpace)
 
 
@@ -83,6 +108,7 @@ class Session:
         self._failure: ServiceError | None = None
         self._nonces = Nonces()
         self._openings = 0
+        self._stragglers = Stragglers()
 
     async def ready(self) -> None:
         """Waits until the space is open, opening it where that is due.
@@ -152,6 +178,7 @@ class Session:
         async with self._opening.take():
             await self._open(connection, auth_code, Delivery())
             self.connection = connection
+            self._stragglers.forget()
             self._auth_code = self._failure = None
             self._opens_late = False
 
@@ -194,20 +221,33 @@ class Session:
         delivery: Delivery,
         fields: dict[str, Any],
     ) -> Answer:
-        attempts = itertools.count()
+        target = target_of(request_type, fields)
+        if target is not None:
+            await self._stragglers.settle(target, partial(_once_more, connection))
+        sent: list[Wire] = []
 
-        def compose() -> tuple[str, bytes]:
-            if next(attempts):
+        def compose() -> Wire:
+            if sent and target is not None and delivery.in_doubt:
+                return sent[-1]  # the service takes the same bytes once only
+            if sent:
                 # Another client with the same key may be counting in step with this one.
                 self._nonces.jump()
-            return _wire(self._sign(connection, request_type, fields))
+            request = self._sign(connection, request_type, fields)
+            delivery.signatures.append(request.signature)
+            sent.append(_wire(request))
+            return sent[-1]
 
-        return await connection.post(
-            compose,
-            delivery,
-            secret_id=fields.get("secret_id", ""),
-            is_listing=request_type in _LISTINGS,
-        )
+        try:
+            return await connection.post(
+                compose,
+                delivery,
+                secret_id=fields.get("secret_id", ""),
+                is_listing=request_type in _LISTINGS,
+                is_plain=request_type in _PLAIN,
+            )
+        finally:
+            if sent and target is not None and delivery.in_doubt:
+                self._stragglers.keep(target, sent[-1])
 
     def _sign(
         self, connection: Connection, request_type: type[SignedRequest], fields: dict[str, Any]
@@ -221,5 +261,10 @@ class Session:
         return signing.sign(self.identity, request_type(**fields, **who_and_when))
 
 
-def _wire(request: Request) -> tuple[str, bytes]:
-    return request.path(), canonical.encode(request.to_wire()).encode()
+def _wire(request: Request) -> Wire:
+    receipt = receipt_of(request.signature) if isinstance(request, SignedRequest) else ""
+    return Wire(request.path(), canonical.encode(request.to_wire()).encode(), receipt)
+
+
+async def _once_more(connection: Connection, wire: Wire) -> None:
+    await connection.post(lambda: wire, Delivery(renewable=False), is_plain=True)

@@ -10,6 +10,7 @@ from smfs.crypto.box import Box, box_from_json, open_box
 from smfs.crypto.identity import Identity
 from smfs.errors import MalformedData, ServiceUnavailable, TamperedSecret
 from smfs.protocol import canonical
+from smfs.protocol.changes import Changes
 from smfs.protocol.spaces import Space, SubSpace, parse_space, parse_sub_space
 
 T = TypeVar("T")
@@ -27,6 +28,11 @@ async def read_space(identity: Identity, value: Any) -> Space:
 async def read_sub_space(identity: Identity, value: Any) -> SubSpace:
     """The sub space in an answer to getSubSpace; raises as `read_space`."""
     return await _read(identity, value, parse_sub_space)
+
+
+async def read_changes(identity: Identity, value: Any) -> Changes:
+    """The page of the feed in an answer to getChanges; raises as `read_space`."""
+    return await _read(identity, value, Changes.parse)
 
 
 def box_of(value: Any) -> Box:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from smfs.crypto.box import Box
@@ -28,20 +28,24 @@ UNSIGNED_IS_READ: Final = RequireSignatures()
 """The library's default: what the original client wrote is read, and marked as unsigned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Version:
     """One known version of a secret; never its plaintext.
 
     Attributes:
-        token: its identity within one view: equal tokens mean the same stored envelope.
-        box: the stored service-layer box; None when what was listed is no box.
-        size: bytes of content; None when it cannot be opened.
+        token: its identity within one view: equal tokens mean the same stored envelope; empty
+            while nobody has opened it.
+        box: the stored service-layer box; None where it is not known, or is no box.
+        size: bytes of content; None when it cannot be opened, or was not yet.
         one_time: whether it is handed out only once.
         sender: the node id that signed it; None when it is unsigned.
         signed_at: ms since 1970; None when it is unsigned.
         checked_at: `anyio.current_time()` when it was last known to be current.
         changed_at: seconds since 1970: when it was signed, else when this view first saw it.
         problem: why it cannot be opened or trusted; None when it can.
+        revision: the number that the service gave to it, where that is known.
+        envelope: what is below the service's layer, where we have sealed it ourselves and do not
+            know the box yet.
     """
 
     token: str
@@ -53,6 +57,23 @@ class Version:
     checked_at: float
     changed_at: float
     problem: SmfsError | None
+    revision: int | None = None
+    envelope: bytes | None = field(default=None, repr=False)
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its token, size and signer are known, or why they cannot be."""
+        return bool(self.token) or self.problem is not None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its content can be had without asking anybody."""
+        return self.box is not None or self.envelope is not None
+
+    def confirmed(self, revision: int, box: Box | None, checked_at: float) -> Version:
+        """The same version under its revision, with its box, as it was told once more."""
+        envelope = self.envelope if box is None else None
+        return replace(self, revision=revision, box=box, envelope=envelope, checked_at=checked_at)
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,19 @@ class Sender:
     node_id: str
     closure_date: int | None
     secrets: Mapping[str, Version]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One version, as it was looked at.
+
+    Attributes:
+        version: the version.
+        content: its content; None where it was not fetched along with it.
+    """
+
+    version: Version
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

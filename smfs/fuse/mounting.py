@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,8 @@ import pyfuse3
 import trio
 
 from smfs.errors import MountError
+from smfs.fuse.echoing import EchoCalls
+from smfs.fuse.invalidation import Invalidator
 from smfs.fuse.mountinfo import mount_at
 from smfs.fuse.mountpoints import KIND, prepare_mountpoint, unmount
 from smfs.fuse.operations import MountOperations
@@ -31,6 +34,9 @@ _FUSE_CONFIGURATION: Final = Path("/etc/fuse.conf")
 # Each upcall that waits for the service holds one task; the root must be answered beside them all.
 _MOST_UPCALLS: Final = 256
 
+_THREAD_ENDS_S: Final = 15.0  # longer than any upcall waits
+_DROPPED_S: Final = 1.0
+
 GRACE: Final = 5.0
 """How long, in seconds, programs may finish with their open files after a signal."""
 
@@ -40,6 +46,7 @@ async def run_mount(
     tree: Tree,
     *,
     allow_other: bool = False,
+    kernel_cache: bool = True,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Mounts a tree and serves it until it is unmounted, or SIGTERM, SIGINT or SIGHUP comes.
@@ -51,25 +58,51 @@ async def run_mount(
         mountpoint: what `prepare_mountpoint` returned.
         tree: entered already, and left by the caller afterwards, which uploads what is unsent.
         allow_other: let every user in.
+        kernel_cache: let the kernel keep pages, names and attributes.
         on_ready: called once when the mount answers.
 
     Raises:
         MountError: when the kernel refuses to mount.
     """
     operations = MountOperations(
-        tree, user=os.geteuid(), group=os.getegid(), allow_other=allow_other
+        tree,
+        user=os.geteuid(),
+        group=os.getegid(),
+        allow_other=allow_other,
+        kernel_cache=kernel_cache,
     )
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         _mount(operations, mountpoint, allow_other=allow_other)
         device = _device(mountpoint)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_at_signal, signals, mountpoint, device)
+            async with (
+                _invalidator(operations, tree, mountpoint, device) as invalidator,
+                trio.open_nursery() as nursery,
+            ):
+                ending = _Ending(mountpoint, device, invalidator)
+                nursery.start_soon(ending.at_signal, signals)
                 nursery.start_soon(_tell_ready, mountpoint, device, on_ready)
                 await pyfuse3.main(max_tasks=_MOST_UPCALLS)
                 nursery.cancel_scope.cancel()
         finally:
             pyfuse3.close(unmount=_is_mounted(mountpoint, device))
+
+
+@asynccontextmanager
+async def _invalidator(
+    operations: MountOperations, tree: Tree, mountpoint: Path, device: int | None
+) -> AsyncIterator[Invalidator]:
+    """What has the kernel told of changes; its thread has ended, or hangs, afterwards."""
+    calls = EchoCalls(operations.echoes, mountpoint, device)
+    made = Invalidator(tree, operations.echoes, calls, lambda: operations.has_kept)
+    operations.invalidator = made
+    made.start()
+    try:
+        yield made
+    finally:
+        made.close()
+        with trio.move_on_after(_THREAD_ENDS_S, shield=True):
+            await made.ended()
 
 
 def _mount(operations: MountOperations, mountpoint: Path, *, allow_other: bool) -> None:
@@ -120,24 +153,46 @@ async def _tell_ready(
         on_ready()
 
 
-async def _end_at_signal(signals: AsyncIterator[int], mountpoint: Path, device: int | None) -> None:
-    await anext(signals)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_detach, mountpoint, device)
-        with trio.move_on_after(GRACE):
-            await anext(signals)
-        nursery.cancel_scope.cancel()
-    pyfuse3.terminate()
+class _Ending:
+    """How a mount ends after a signal.
 
+    Args:
+        mountpoint: where it is.
+        device: its device number.
+        invalidator: what has the kernel drop what it keeps.
+    """
 
-async def _detach(mountpoint: Path, device: int | None) -> None:
-    """Takes the mount out of the namespace; the loop ends with the last open file."""
+    def __init__(self, mountpoint: Path, device: int | None, invalidator: Invalidator) -> None:
+        self._mountpoint = mountpoint
+        self._device = device
+        self._invalidator = invalidator
 
-    def detach() -> None:
-        if _is_mounted(mountpoint, device):
-            unmount(mountpoint, lazy=True)
+    async def at_signal(self, signals: AsyncIterator[int]) -> None:
+        """Waits for a signal and ends the mount."""
+        await anext(signals)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._detach)
+            with trio.move_on_after(GRACE):
+                await anext(signals)
+            nursery.cancel_scope.cancel()
+        # Its thread may wait in the kernel for a program that waits for us: as long as it does,
+        # the mount must answer, else neither comes free.
+        self._invalidator.close()
+        with trio.move_on_after(_THREAD_ENDS_S):
+            await self._invalidator.ended()
+        pyfuse3.terminate()
 
-    try:
-        await trio.to_thread.run_sync(detach, abandon_on_cancel=True)
-    except MountError as error:
-        _log.warning("%s", error)
+    async def _detach(self) -> None:
+        """Takes the mount out of the namespace; the loop ends with the last open file."""
+
+        def detach() -> None:
+            if _is_mounted(self._mountpoint, self._device):
+                unmount(self._mountpoint, lazy=True)
+
+        with trio.move_on_after(_DROPPED_S):
+            await self._invalidator.lock()
+        self._invalidator.close()
+        try:
+            await trio.to_thread.run_sync(detach, abandon_on_cancel=True)
+        except MountError as error:
+            _log.warning("%s", error)

@@ -8,19 +8,33 @@ import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import pyfuse3
+import trio
 
-from smfs.errors import AccessRefused, InvalidInput, NotSupported, OperationRefused
+from smfs.errors import (
+    AccessRefused,
+    DeadlineExceeded,
+    InvalidInput,
+    NotSupported,
+    OperationRefused,
+)
 from smfs.fuse import attributes, errnos
+from smfs.fuse.control import LOCK, QUIET, QUIET_S
+from smfs.fuse.echoes import EchoAnswers
 from smfs.fuse.listings import Listing
+from smfs.fuse.polling import Pollers
 from smfs.tree.node import Attributes, Intent, Node, OpenFile
+from smfs.tree.status import StatusFile
 
 if TYPE_CHECKING:
+    from smfs.fuse.invalidation import Invalidator
     from smfs.tree.tree import Tree
 
 _log: Final = logging.getLogger(__name__)
+
+_LOCK_S: Final = 10.0
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -32,13 +46,17 @@ def _upcall(
     """Lets in whom the mount is for, and nothing out but FUSEError.
 
     Any other exception would end the whole mount; trio.Cancelled is none of `Exception` and
-    passes.
+    passes. The mount's own system calls are answered apart: they change nothing and wait for
+    nobody.
     """
 
     @functools.wraps(method)
     async def answer(self: MountOperations, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
-            self.admit(args[-1])
+            context = args[-1]
+            if self.echoes.asked_by(context):
+                return cast("_R", self.echoes.answer(method.__name__, args))
+            self.admit(context)
             return await method(self, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
@@ -56,12 +74,26 @@ class MountOperations(pyfuse3.Operations):
         user: the only uid that is let in, and to whom every file belongs.
         group: the gid of every file.
         allow_other: let other users in too, each as if he were `user`.
+        kernel_cache: let the kernel keep pages, names and attributes; else it asks each time.
+
+    Attributes:
+        echoes: what answers the mount's own system calls.
+        invalidator: what has the kernel drop what it keeps; None while nothing is mounted.
+        has_kept: whether the kernel was ever allowed to keep a name or attributes.
     """
 
     supports_dot_lookup = False
     enable_writeback_cache = False
 
-    def __init__(self, tree: Tree, *, user: int, group: int, allow_other: bool = False) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        *,
+        user: int,
+        group: int,
+        allow_other: bool = False,
+        kernel_cache: bool = True,
+    ) -> None:
         self._tree = tree
         self._user = user
         self._group = group
@@ -69,6 +101,13 @@ class MountOperations(pyfuse3.Operations):
         self._handles = itertools.count(1)
         self._files: dict[int, OpenFile] = {}
         self._listings: dict[int, Listing] = {}
+        self._kernel_cache = kernel_cache
+        self._numbers: dict[int, int] = {}
+        self._pollers = Pollers()
+        self.has_kept = False
+        self.echoes = EchoAnswers(tree, self._entry, self._opened)
+        self.invalidator: Invalidator | None = None
+        tree.watch(self._pollers.wake)
 
     def admit(self, context: object) -> None:
         """Refuses everybody but the mounting user, root included (AccessRefused).
@@ -81,18 +120,35 @@ class MountOperations(pyfuse3.Operations):
         if context.uid != self._user:
             raise AccessRefused("this mount is another user's")
 
-    def _entry(self, shown: Attributes) -> pyfuse3.EntryAttributes:
-        return attributes.entry(shown, user=self._user, group=self._group)
+    def _entry(self, shown: Attributes, node: Node | None = None) -> pyfuse3.EntryAttributes:
+        """What the kernel is told of attributes; it may keep them only where the node is given."""
+        is_kept = node is not None and self._kernel_cache and self._tree.kernel_may_keep(node)
+        self.has_kept = self.has_kept or is_kept
+        return attributes.entry(shown, user=self._user, group=self._group, is_kept=is_kept)
 
     def _remembered(self, node: Node) -> pyfuse3.EntryAttributes:
-        shown = self._entry(node.attributes())
+        shown = self._entry(node.attributes(), node)
         self._tree.inodes.remember(node)
         return shown
 
-    def _opened(self, opened: OpenFile) -> pyfuse3.FileInfo:
+    def _opened(self, opened: OpenFile, inode: int | None = None) -> pyfuse3.FileInfo:
         handle = next(self._handles)
         self._files[handle] = opened
-        return pyfuse3.FileInfo(fh=handle, direct_io=opened.direct_io, keep_cache=opened.keep_cache)
+        if self._kernel_cache:
+            return pyfuse3.FileInfo(
+                fh=handle, direct_io=opened.direct_io, keep_cache=opened.keep_cache
+            )
+        if inode is not None:
+            self._numbers[handle] = inode
+        return pyfuse3.FileInfo(fh=handle, direct_io=True, keep_cache=False)
+
+    async def _lock(self, *, quiet: bool) -> None:
+        if self.invalidator is None:
+            raise NotSupported("nothing is mounted")
+        with trio.move_on_after(_LOCK_S) as scope:
+            await self.invalidator.lock(QUIET_S if quiet else 0.0)
+        if scope.cancelled_caught:
+            raise DeadlineExceeded("the kernel has not dropped everything in time")
 
     # --- names ---
 
@@ -135,16 +191,14 @@ class MountOperations(pyfuse3.Operations):
         flags: int,
         ctx: pyfuse3.RequestContext,
     ) -> None:
-        """Renames; of renameat2's flags RENAME_NOREPLACE is known."""
+        """Renames, or with RENAME_EXCHANGE exchanges two names (renameat2(2))."""
+        places = (parent_inode_old, name_old, parent_inode_new, name_new)
+        if flags == pyfuse3.RENAME_EXCHANGE:
+            await self._tree.exchange(*places)
+            return
         if flags & ~pyfuse3.RENAME_NOREPLACE:
-            raise InvalidInput("names cannot be exchanged in one step")
-        await self._tree.rename(
-            parent_inode_old,
-            name_old,
-            parent_inode_new,
-            name_new,
-            no_replace=bool(flags & pyfuse3.RENAME_NOREPLACE),
-        )
+            raise InvalidInput("a rename that is not known")
+        await self._tree.rename(*places, no_replace=bool(flags & pyfuse3.RENAME_NOREPLACE))
 
     @_upcall
     async def link(
@@ -161,6 +215,11 @@ class MountOperations(pyfuse3.Operations):
         raise OperationRefused("symbolic links cannot be made")
 
     @_upcall
+    async def readlink(self, inode: int, ctx: pyfuse3.RequestContext) -> bytes:
+        """Where a symbolic link leads."""
+        return self._tree.read_link(inode).encode()
+
+    @_upcall
     async def mknod(
         self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:
@@ -172,7 +231,8 @@ class MountOperations(pyfuse3.Operations):
     @_upcall
     async def getattr(self, inode: int, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """What `stat` shows."""
-        return self._entry(await self._tree.get_attributes(inode))
+        shown = await self._tree.get_attributes(inode)
+        return self._entry(shown, self._tree.inodes.get(inode))
 
     @_upcall
     async def setattr(
@@ -206,7 +266,7 @@ class MountOperations(pyfuse3.Operations):
     @_upcall
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         """What `df` shows."""
-        return attributes.capacity()
+        return attributes.capacity(self._tree.usage())
 
     @_upcall
     async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
@@ -222,8 +282,10 @@ class MountOperations(pyfuse3.Operations):
     async def setxattr(
         self, inode: int, name: bytes, value: bytes, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Refused."""
-        raise NotSupported("extended attributes cannot be set")
+        """Refused, but for the one by which the kernel is made to drop what it keeps."""
+        if name != LOCK.encode() or not isinstance(self._tree.inodes.get(inode), StatusFile):
+            raise NotSupported("extended attributes cannot be set")
+        await self._lock(quiet=value == QUIET)
 
     @_upcall
     async def removexattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
@@ -235,7 +297,7 @@ class MountOperations(pyfuse3.Operations):
     @_upcall
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Opens a file that is there."""
-        return self._opened(await self._tree.open(inode, intent_of(flags)))
+        return self._opened(await self._tree.open(inode, intent_of(flags)), inode)
 
     @_upcall
     async def create(
@@ -243,7 +305,7 @@ class MountOperations(pyfuse3.Operations):
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         """Makes a file and opens it."""
         node, opened = await self._tree.create(parent_inode, name, intent_of(flags))
-        return self._opened(opened), self._remembered(node)
+        return self._opened(opened, node.inode), self._remembered(node)
 
     @_upcall
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -268,7 +330,23 @@ class MountOperations(pyfuse3.Operations):
     @_upcall
     async def release(self, fh: int) -> None:
         """The last descriptor of an open file is closed."""
+        self._pollers.closed(fh)
         await self._files.pop(fh).release()
+        inode = self._numbers.pop(fh, None)
+        if inode is not None and self.invalidator is not None:
+            # Who mapped the file privately has brought pages of it into the kernel.
+            self.invalidator.drop(inode)
+
+    @_upcall
+    async def poll(
+        self,
+        inode: int,
+        fh: int,
+        poll_handle: pyfuse3.PollHandle | None,
+        ctx: pyfuse3.RequestContext,
+    ) -> int:
+        """What an open file is ready for."""
+        return self._pollers.ready(fh, self._files[fh], poll_handle)
 
     # --- open directories ---
 
@@ -286,7 +364,7 @@ class MountOperations(pyfuse3.Operations):
         if start_id == 0:
             await listing.load()
         for name, shown, node, next_id in listing.after(start_id):
-            if not pyfuse3.readdir_reply(token, name, self._entry(shown), next_id):
+            if not pyfuse3.readdir_reply(token, name, self._entry(shown, node), next_id):
                 return
             if node is not None:
                 self._tree.inodes.remember(node)

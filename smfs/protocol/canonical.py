@@ -5,6 +5,7 @@ Signatures are made over this text (PROTOCOL.md sections 3 and 4), so every byte
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -14,12 +15,15 @@ from typing import Any, Final, NoReturn
 from smfs.crypto import wtf8
 from smfs.errors import MalformedData
 
-_quote: Final = json.JSONEncoder(ensure_ascii=False).encode
+_quote: Final = json.encoder.encode_basestring
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _MAX_ARRAY_INDEX: Final = 2**32 - 2
 _EXACT_INTEGER: Final = 2**53
 _DEEPEST: Final = 100  # the protocol needs 6; writing recurses, and must not run out of stack
+_FEW_KEYS: Final = 16  # so many, and so long, have the shapes that recur, which are remembered
+_SHORT_KEYS: Final = 256
+_INDEX_KEY: Final = re.compile(r'"(?:[0-9]|\\u003[0-9]){1,10}"\s*:')
 _EXACT_DIGITS: Final = 15  # so many digits always fit below 2**53
 
 
@@ -35,20 +39,34 @@ def encode(value: Any) -> str:
     Raises:
         TypeError: for any other type.
     """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    # A page of the change feed has tens of thousands of values: the most frequent types come first.
     if isinstance(value, str):
         return _string(value)
+    if isinstance(value, dict):
+        return _object_text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, int | float):
         return number(value)
-    if isinstance(value, dict):
-        members = (f"{_string(key)}:{encode(item)}" for key, item in _js_order(value.items()))
-        return "{" + ",".join(members) + "}"
+    if value is None:
+        return "null"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(encode, value)) + "]"
     raise TypeError(f"JSON has no form for {type(value).__name__}")
+
+
+def _object_text(value: dict[str, Any]) -> str:
+    if len(value) <= _FEW_KEYS and sum(map(len, value)) <= _SHORT_KEYS:
+        members = [text + encode(value[key]) for key, text in _key_texts(tuple(value))]
+    else:
+        members = [f"{_string(key)}:{encode(item)}" for key, item in _js_order(value.items())]
+    return "{" + ",".join(members) + "}"
+
+
+@functools.lru_cache(maxsize=256)
+def _key_texts(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The keys of an object, each with its text, in JavaScript's order."""
+    return [(key, f"{_string(key)}:") for key, _ in _js_order((key, None) for key in keys)]
 
 
 def decode(data: bytes | str) -> Any:
@@ -66,7 +84,8 @@ def decode(data: bytes | str) -> Any:
             text.removeprefix("\ufeff"),
             parse_int=_integer,
             parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
+            # Only where some key may have to move: asking about each costs most of the reading.
+            object_pairs_hook=_object if _INDEX_KEY.search(text) else None,
         )
     except (ValueError, RecursionError) as error:
         raise MalformedData(f"not JSON: {type(error).__name__}") from None
@@ -116,16 +135,15 @@ def _string(text: str) -> str:
 
 
 def _is_too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
     return bool(level)
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _integer(digits: str) -> int | float:

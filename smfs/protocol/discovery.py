@@ -14,8 +14,19 @@ PATH: Final = "/.well-known/smfs"
 REVISION_HEADER: Final = "smfs-revision"
 """The header of a write's answer that carries the revision which the write was given."""
 
+RECEIPT_HEADER: Final = "smfs-receipt"
+"""The header of an answer that tells which request it answers."""
+
+RECEIPT: Final = "receipt"
+"""The feature of a service that has this header."""
+
 VERSION: Final = 1
-FEATURES: Final = ("checkShare", "revision")
+FEATURES: Final = ("checkShare", "revision", "getChanges", "repeatSecretFrom", RECEIPT)
+
+
+def receipt_of(signature: str) -> str:
+    """What the answer to a request is known by: the first half of the request's signature."""
+    return signature[: len(signature) // 2]
 
 
 @dataclass(frozen=True)

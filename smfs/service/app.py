@@ -29,10 +29,11 @@ from smfs.errors import (
     UnsupportedMedia,
 )
 from smfs.protocol import canonical, discovery, limits, requests, texts
-from smfs.protocol.requests import Request
+from smfs.protocol.requests import Request, SignedRequest
 from smfs.service.database import Database, error_name, is_full, is_locked
 from smfs.service.domain import Checked, Sealed
 from smfs.service.events import closure_messages, request_messages
+from smfs.service.feed import Feed
 from smfs.service.hook_rows import Hook
 from smfs.service.hooks import Notifier
 from smfs.service.http import (
@@ -50,6 +51,8 @@ from smfs.service.http import (
 )
 from smfs.service.room import Room
 from smfs.service.transaction import Done, Rejected, Worker
+from smfs.service.waiting import Waiting
+from smfs.service.watch import Watch
 
 _log: Final = logging.getLogger(__name__)
 
@@ -119,6 +122,7 @@ class Service:
         identity: Identity | None,
     ) -> None:
         self._database = Database(database)
+        self._path = database
         self._options = options
         self._now = now
         self._wanted = identity
@@ -128,6 +132,7 @@ class Service:
         self._room = Room(max(_BODIES_BYTES, self._body_bytes))
         self._decoding = anyio.CapacityLimiter(_DECODED_AT_ONCE)
         self._sealing = anyio.CapacityLimiter(1)
+        self._waiting = Waiting()
 
     @property
     def node_id(self) -> str:
@@ -153,9 +158,15 @@ class Service:
     async def _start(self) -> None:
         self._identity = await self._database.open(self._wanted)
         await anyio.lowlevel.checkpoint()  # a cancellation comes before there is more to close
+        self._waiting = Waiting()
         self._worker = Worker(
-            self._database, self._identity, self._options.max_content_bytes, self._now
+            self._database,
+            self._identity,
+            self._options.max_content_bytes,
+            self._now,
+            self._waiting.wake,
         )
+        self._feed = Feed(self._worker, self._waiting)
         self._notifier = Notifier(
             allow_private=self._options.allow_private_hooks,
             now=self._now,
@@ -166,6 +177,7 @@ class Service:
         self._tasks = tasks
         await tasks.start(self._notifier.run)
         tasks.start_soon(self._sweep_regularly)
+        tasks.start_soon(Watch(self._path, self._waiting).run)
 
     async def __aexit__(
         self,
@@ -174,6 +186,7 @@ class Service:
         traceback: TracebackType | None,
     ) -> bool | None:
         """Stops; what waits to be told to hooks is dropped."""
+        self.end_waiting()
         if self._tasks is None:
             await self._database.aclose()
             return None
@@ -203,6 +216,10 @@ class Service:
                 _log.error("%s failed: %s", incoming.path, type(error).__name__)
                 response = json_response({"error": "The service failed!"}, 500)
             await response.send(send)
+
+    def end_waiting(self) -> None:
+        """Answers those who wait for changes, and lets nobody wait any more."""
+        self._waiting.end()
 
     async def sweep(self) -> None:
         """Removes what is past its closure date, and the signatures that need no remembering."""
@@ -257,16 +274,24 @@ class Service:
         # Who says little needs not wait for those who say much.
         async with self._room.taken(size if size > SMALL_BYTES else 0):
             body = await incoming.body(receive, self._body_bytes, self._decoding)
-            return await self._answer_to(requests.parse(request_type, body), incoming)
+            request = requests.parse(request_type, body)
+            if not isinstance(request, requests.GetChanges):
+                outcome = await self._worker.carry_out(request)
+                return await self._answer_to(request, incoming, outcome)
+        # It may wait for long, and would keep the room of its body.
+        return await self._answer_to(
+            request, incoming, await self._feed.carry_out(request, receive)
+        )
 
-    async def _answer_to(self, request: Request, incoming: Incoming) -> Response:
-        outcome = await self._worker.carry_out(request)
+    async def _answer_to(
+        self, request: Request, incoming: Incoming, outcome: Done | Rejected
+    ) -> Response:
+        headers = _receipt(request)
         if isinstance(outcome, Rejected):
-            return json_response({"error": _reason(outcome.error)}, 401)
+            return json_response({"error": _reason(outcome.error)}, 401, **headers)
         value, text = await self._value(outcome)
         response_told = True if value == {"ok": True} else value
         self._notifier.tell(request_messages(incoming, request, outcome, response_told))
-        headers = {}
         if outcome.revision is not None:
             headers[discovery.REVISION_HEADER] = str(outcome.revision)
         return Response(200, text, headers=headers)
@@ -304,6 +329,12 @@ class Service:
 
 def _seal(sealed: Sealed) -> dict[str, str]:
     return seal_box(sealed.node_id, canonical.encode(sealed.build()).encode()).to_json()
+
+
+def _receipt(request: Request) -> dict[str, str]:
+    if not isinstance(request, SignedRequest):
+        return {}
+    return {discovery.RECEIPT_HEADER: discovery.receipt_of(request.signature)}
 
 
 def _not_stored(route: str, error: sqlite3.Error | ServiceBusy) -> Response:

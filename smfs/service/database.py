@@ -19,8 +19,10 @@ from smfs.service.file import APPLICATION_ID, prepare
 
 T = TypeVar("T")
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The version of `schema.sql`."""
+
+_UPGRADED: Final = 1  # by `upgrade.sql`
 
 _BUSY_S: Final = 4.0
 _SQLITE_WAIT_S: Final = 0.05  # in a thread, where nothing can be cancelled
@@ -33,6 +35,7 @@ _NO_ROOM: Final = (
 )
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CACHE_KIB: Final = 8192
+_LOCKING: Final = "BEGIN IMMEDIATE"
 
 
 class Database:
@@ -102,15 +105,21 @@ class Database:
         """
         return await self._run(work, durable=False)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
-        def transaction() -> T:
+    async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, in one transaction that only reads: nobody's lock is in its way."""
+        return await self._run(work, durable=False, begin="BEGIN")
+
+    async def _run(
+        self, work: Callable[[sqlite3.Connection], T], *, durable: bool, begin: str = _LOCKING
+    ) -> T:
+        def attempt() -> T:
             if self._connection is None:
                 raise RuntimeError("the service is not running")
             if durable != self._is_durable:
                 level = "FULL" if durable else "NORMAL"
                 self._connection.execute(f"PRAGMA synchronous = {level}")
                 self._is_durable = durable
-            with immediate(self._connection):
+            with transaction(self._connection, begin):
                 return work(self._connection)
 
         give_up = anyio.current_time() + _BUSY_S
@@ -119,7 +128,7 @@ class Database:
         if queue.cancelled_caught:
             raise ServiceBusy("too many requests wait for the database")
         try:
-            return await self._patiently(transaction, give_up)
+            return await self._patiently(attempt, give_up)
         finally:
             self._turn.release()
 
@@ -149,10 +158,13 @@ class Database:
         return connection
 
     def _set_up(self, connection: sqlite3.Connection, wanted: Identity | None) -> Identity:
-        with immediate(connection):
+        with transaction(connection):
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 _create(connection, wanted or Identity.generate())
-            schema, seed = connection.execute("SELECT schema, seed FROM service").fetchone()
+            if _schema(connection) == _UPGRADED:
+                _execute(connection, "upgrade.sql")
+            [seed] = connection.execute("SELECT seed FROM service").fetchone()
+            schema = _schema(connection)
         if schema != SCHEMA:
             raise ConfigError(
                 f"the database {self._path} is of version {schema}, this program knows {SCHEMA}: "
@@ -178,14 +190,14 @@ def error_name(error: Exception) -> str:
 
 
 @contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that has the write lock from its beginning.
+def transaction(connection: sqlite3.Connection, begin: str = _LOCKING) -> Iterator[None]:
+    """One transaction that has the write lock from its beginning, unless `begin` says otherwise.
 
     Raises:
         ServiceBusy: when somebody else has that lock.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(begin)
     except sqlite3.OperationalError as error:
         if is_locked(error):
             raise ServiceBusy("another process keeps the database locked") from None
@@ -201,14 +213,24 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _create(connection: sqlite3.Connection, identity: Identity) -> None:
-    schema = resources.files("smfs.service").joinpath("schema.sql").read_text("utf-8")
-    statement = ""
-    for line in schema.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            connection.execute(statement)
-            statement = ""
+    _execute(connection, "schema.sql")
     connection.execute(
         "INSERT INTO service VALUES (1, ?, ?, ?)",
         (SCHEMA, secrets.token_bytes(16), bytes.fromhex(identity.secret_key_hex)),
     )
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    # Not by `executescript`, which would end the transaction.
+    statement = ""
+    text = resources.files("smfs.service").joinpath(script).read_text("utf-8")
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    [schema] = connection.execute("SELECT schema FROM service").fetchone()
+    return int(schema)

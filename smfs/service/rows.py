@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from typing import Final
 
 from smfs.crypto import wtf8
 from smfs.crypto.box import Box
+from smfs.errors import SpaceNotFound
 from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 from smfs.service.admission_rows import AdmissionRows
+from smfs.service.feed_rows import FeedRows
+from smfs.service.handed_rows import HandedRows
 from smfs.service.hook_rows import HookRows, Target
 from smfs.service.keys import node_key, secret_key
 
@@ -35,15 +39,20 @@ class Rows:
         now: ms since 1970.
 
     Attributes:
+        now: as above.
         hooks: the notification hooks.
         admission: the auth codes and used signatures.
+        feed: what the change feed tells.
+        handed: the one-time secrets that were handed out.
     """
 
     def __init__(self, connection: sqlite3.Connection, now: int) -> None:
         self._run = connection.execute
-        self._now = now
+        self.now = now
         self.hooks = HookRows(connection)
         self.admission = AdmissionRows(connection, now)
+        self.feed = FeedRows(connection, now)
+        self.handed = HandedRows(connection, now)
 
     # --- spaces -------------------------------------------------------------------------------
 
@@ -52,17 +61,24 @@ class Rows:
         row = self._run(
             "SELECT closure_date, owner, hooked FROM spaces"
             " WHERE node_id = ? AND (closure_date IS NULL OR closure_date > ?)",
-            (node_key(node_id), self._now),
+            (node_key(node_id), self.now),
         ).fetchone()
         return SpaceRow(row[0], row[1] and row[1].hex(), bool(row[2])) if row else None
 
     def add_space(self, node_id: str, closure_date: float | None, owner: str | None) -> int:
         """A new space; returns its revision."""
         self.delete_space(node_id)
-        revision = self._now * _CHANGES_PER_MS
+        revision = self.feed.first_revision(node_id, self.now * _CHANGES_PER_MS)
         self._run(
-            "INSERT INTO spaces (node_id, closure_date, owner, revision) VALUES (?, ?, ?, ?)",
-            (node_key(node_id), closure_date, owner and node_key(owner), revision),
+            "INSERT INTO spaces (node_id, closure_date, owner, revision, feed, floor)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?4)",
+            (
+                node_key(node_id),
+                closure_date,
+                owner and node_key(owner),
+                revision,
+                secrets.token_bytes(16),
+            ),
         )
         return revision
 
@@ -74,15 +90,19 @@ class Rows:
 
     def delete_space(self, node_id: str) -> None:
         """Everything of a node goes."""
+        senders = self._run(
+            "SELECT from_id FROM sub_spaces WHERE node_id = ?", (node_key(node_id),)
+        ).fetchall()
+        for (from_id,) in senders:
+            self.feed.remove_recipient(from_id.hex(), node_id)
         self._run("DELETE FROM spaces WHERE node_id = ?", (node_key(node_id),))
+        self.feed.touched.add(node_id)
 
     def next_revision(self, node_id: str) -> int:
-        """A new revision of a space; it holds the write lock, so none is skipped."""
-        row = self._run(
-            "UPDATE spaces SET revision = revision + 1 WHERE node_id = ? RETURNING revision",
-            (node_key(node_id),),
-        ).fetchone()
-        revision: int = row[0]
+        """A new revision of a space; SpaceNotFound when there is none."""
+        revision = self.feed.next_revision(node_id)
+        if revision is None:
+            raise SpaceNotFound(node_id)
         return revision
 
     # --- sub spaces ---------------------------------------------------------------------------
@@ -92,7 +112,7 @@ class Rows:
         row = self._run(
             "SELECT 1 FROM sub_spaces WHERE node_id = ? AND from_id = ?"
             " AND (closure_date IS NULL OR closure_date > ?)",
-            (node_key(node_id), node_key(from_id), self._now),
+            (node_key(node_id), node_key(from_id), self.now),
         ).fetchone()
         return row is not None
 
@@ -105,12 +125,14 @@ class Rows:
             "INSERT INTO sub_spaces (node_id, from_id, closure_date, place) VALUES (?, ?, ?, ?)",
             (node_key(node_id), node_key(from_id), closure_date, place),
         )
+        self.feed.add_recipient(from_id, node_id, closure_date)
 
     def delete_sub_space(self, node_id: str, from_id: str) -> None:
         """Stops accepting a sender; all that he shared goes, hooks included."""
         key = (node_key(node_id), node_key(from_id))
         for table in ("hooks", "secrets", "sub_spaces"):
             self._run(f"DELETE FROM {table} WHERE node_id = ? AND from_id = ?", key)  # noqa: S608
+        self.feed.remove_recipient(from_id, node_id)
 
     # --- secrets ------------------------------------------------------------------------------
 
@@ -171,7 +193,7 @@ class Rows:
         subs = self._run(
             "SELECT from_id, closure_date, hooked FROM sub_spaces"
             " WHERE node_id = ? AND (closure_date IS NULL OR closure_date > ?) ORDER BY place",
-            (node_key(node_id), self._now),
+            (node_key(node_id), self.now),
         ).fetchall()
         by_sender = _by_sender(listed, hooks)
         return Space(
@@ -194,7 +216,7 @@ class Rows:
         row = self._run(
             "SELECT closure_date, hooked FROM sub_spaces WHERE node_id = ? AND from_id = ?"
             " AND (closure_date IS NULL OR closure_date > ?)",
-            (node_key(node_id), node_key(from_id), self._now),
+            (node_key(node_id), node_key(from_id), self.now),
         ).fetchone()
         if row is None:
             return None
@@ -215,10 +237,10 @@ class Rows:
     def closed(self) -> list[tuple[str, str]]:
         """What is past its closure date: node id, and sender or nothing for the space itself."""
         subs = self._run(
-            "SELECT node_id, from_id FROM sub_spaces WHERE closure_date <= ?", (self._now,)
+            "SELECT node_id, from_id FROM sub_spaces WHERE closure_date <= ?", (self.now,)
         ).fetchall()
         spaces = self._run(
-            "SELECT node_id, x'' FROM spaces WHERE closure_date <= ?", (self._now,)
+            "SELECT node_id, x'' FROM spaces WHERE closure_date <= ?", (self.now,)
         ).fetchall()
         return [(node.hex(), sub.hex()) for node, sub in subs + spaces]
 
@@ -226,7 +248,7 @@ class Rows:
         """Whether a sub space (or with an empty `from_id` the space) is past its date."""
         table = "sub_spaces" if from_id else "spaces"
         key = " AND from_id = ?" if from_id else ""
-        arguments = [node_key(node_id), self._now, *([node_key(from_id)] if from_id else [])]
+        arguments = [node_key(node_id), self.now, *([node_key(from_id)] if from_id else [])]
         row = self._run(
             f"SELECT 1 FROM {table} WHERE node_id = ? AND closure_date <= ?{key}",  # noqa: S608
             arguments,

@@ -15,7 +15,10 @@ CREATE TABLE spaces (
     owner         BLOB,              -- who made the one-use code that opened it
     revision      INTEGER NOT NULL,  -- of the newest change; only ever grows, and begins at the
                                      -- microsecond of opening: above those before a deletion
-    hooked        INTEGER NOT NULL DEFAULT 0  -- whether anything of the space ever had a hook
+    hooked        INTEGER NOT NULL DEFAULT 0,  -- whether anything of the space ever had a hook
+    feed          BLOB NOT NULL DEFAULT x'',  -- of this opening: 16 random bytes
+    floor         INTEGER NOT NULL DEFAULT 0, -- of what went up to this revision some is forgotten
+    remembered    INTEGER NOT NULL DEFAULT 0  -- how many rows of `gone` there are
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sub_spaces (
@@ -39,6 +42,37 @@ CREATE TABLE secrets (
     revision   INTEGER NOT NULL,     -- of its last change
     hooked     INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (node_id, from_id, secret_id),
+    FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE recipients (            -- the sub spaces once more, by who may share into them
+    node_id       BLOB NOT NULL,     -- the accepted sender, whether he has a space or not
+    recipient_id  BLOB NOT NULL,
+    closure_date  REAL,              -- the earlier one of the sub space's and its space's
+    revision      INTEGER NOT NULL,  -- in the sender's space
+    PRIMARY KEY (node_id, recipient_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gone (                  -- what was there, so that the feed can tell that it is not
+    node_id    BLOB NOT NULL,
+    revision   INTEGER NOT NULL,     -- of its going
+    kind       INTEGER NOT NULL,     -- 0: a secret, 1: a sender, 2: a recipient
+    other_id   BLOB NOT NULL,        -- the other side; empty for an own secret
+    secret_id  BLOB,
+    time       INTEGER NOT NULL,
+    PRIMARY KEY (node_id, revision),
+    FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE handed_out (            -- one-time secrets that are gone, in case the answer was lost
+    node_id    BLOB NOT NULL,        -- who got it
+    signature  BLOB NOT NULL,        -- of his request
+    from_id    BLOB NOT NULL,
+    secret_id  BLOB NOT NULL,
+    point      BLOB NOT NULL,
+    content    BLOB NOT NULL,
+    time       INTEGER NOT NULL,     -- once that request could not be repeated, the row goes
+    PRIMARY KEY (node_id, signature),
     FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
 ) STRICT;
 
@@ -72,3 +106,12 @@ CREATE TABLE used_signatures (       -- of requests that were let in
 
 CREATE INDEX spaces_by_end ON spaces (closure_date) WHERE closure_date IS NOT NULL;
 CREATE INDEX sub_spaces_by_end ON sub_spaces (closure_date) WHERE closure_date IS NOT NULL;
+CREATE INDEX sub_spaces_of_space_by_end ON sub_spaces (node_id, closure_date)
+    WHERE closure_date IS NOT NULL;
+
+-- The feed reads all by revision; what it needs of a secret is in the index, before its content.
+CREATE INDEX secrets_by_revision ON secrets (node_id, revision, from_id, secret_id, one_time);
+CREATE INDEX sub_spaces_by_place ON sub_spaces (node_id, place);
+CREATE INDEX recipients_by_revision ON recipients (node_id, revision);
+CREATE INDEX gone_by_time ON gone (time);
+CREATE INDEX handed_out_by_time ON handed_out (time);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -53,15 +53,22 @@ class Worker:
         service: the service's key.
         content_bytes: the most bytes of content that a secret may have.
         now: ms since 1970.
+        wake: called with the node ids of the spaces that a transaction has changed.
     """
 
     def __init__(
-        self, database: Database, service: Identity, content_bytes: int, now: Callable[[], int]
+        self,
+        database: Database,
+        service: Identity,
+        content_bytes: int,
+        now: Callable[[], int],
+        wake: Callable[[Iterable[str]], None],
     ) -> None:
         self._database = database
         self._service = service
         self._content_bytes = content_bytes
         self._now = now
+        self._wake = wake
         self._refused = Refused()
 
     async def carry_out(self, request: Request) -> Done | Rejected:
@@ -75,14 +82,30 @@ class Worker:
         now = self._now()
         run = self._database.read if type(request) in READING else self._database.write
 
-        def work(connection: sqlite3.Connection) -> Done | Rejected:
-            return self._transaction(connection, request, evidence, now)
+        def work(connection: sqlite3.Connection) -> tuple[Done | Rejected, set[str]]:
+            rows = Rows(connection, now)
+            return self._transaction(connection, rows, request, evidence), rows.feed.touched
 
         evidence = authentication.examine(request, now)
-        outcome = await run(work)
+        outcome, touched = await run(work)
+        self._wake(touched)
         if isinstance(outcome, Rejected) and evidence.signature is not None:
             self._refused.add(evidence.signature)
         return outcome
+
+    async def look_again(self, request: Request) -> Done:
+        """One request that was let in before and changes nothing, once more.
+
+        Raises:
+            ServiceBusy, sqlite3.Error: as `carry_out`.
+        """
+        now = self._now()
+
+        def work(connection: sqlite3.Connection) -> Done:
+            op = Operation(Rows(connection, now), now, self._service, self._content_bytes)
+            return _carried_out(op, request)
+
+        return await self._database.look(work)
 
     async def note_call(self, hook: Hook, time: int, error: str | None) -> None:
         """Stores how the last call of a hook went."""
@@ -93,35 +116,44 @@ class Worker:
     async def sweep(self) -> list[Hook]:
         """Removes what is past its date; returns the hooks to tell."""
 
-        def work(connection: sqlite3.Connection) -> list[Hook]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Hook], set[str]]:
             rows = Rows(connection, self._now())
             rows.admission.forget_signatures()
+            rows.feed.forget()
+            rows.handed.forget()
             op = Operation(rows, self._now(), self._service, self._content_bytes)
             for node_id, from_id in rows.closed():
                 op.close(node_id, from_id)
-            return op.closed
+            return op.closed, rows.feed.touched
 
-        return await self._database.write(work)
+        closed, touched = await self._database.write(work)
+        self._wake(touched)
+        return closed
 
     def _transaction(
-        self, connection: sqlite3.Connection, request: Request, evidence: Evidence, now: int
+        self, connection: sqlite3.Connection, rows: Rows, request: Request, evidence: Evidence
     ) -> Done | Rejected:
-        rows = Rows(connection, now)
         connection.execute("SAVEPOINT before")
         try:
-            creator = authentication.authenticate(rows, request, evidence, self._refused, now)
+            creator = authentication.authenticate(rows, request, evidence, self._refused, rows.now)
         except (AuthenticationFailed, InvalidPoint) as error:
             # Nobody who is not let in may fill the database.
             connection.execute("ROLLBACK TO before")
             return Rejected(error)
-        op = Operation(rows, now, self._service, self._content_bytes, creator)
+        op = Operation(rows, rows.now, self._service, self._content_bytes, creator)
         connection.execute("SAVEPOINT authenticated")
-        try:
-            answer = FUNCTIONS[type(request)](op, request)
-        except ServiceError as error:
+        outcome = _carried_out(op, request)
+        if isinstance(outcome.answer, ServiceError):
             connection.execute("ROLLBACK TO authenticated")
-            return Done(error, None, op.met, [])
         # Only now is everything in order: a code that brought nothing can be used again.
-        if creator is not None and isinstance(request, _CODED):
+        elif creator is not None and isinstance(request, _CODED):
             rows.admission.use_code(request.auth_code)
-        return Done(answer, op.revision, op.met, op.closed)
+        return outcome
+
+
+def _carried_out(op: Operation, request: Request) -> Done:
+    try:
+        answer = FUNCTIONS[type(request)](op, request)
+    except ServiceError as error:
+        return Done(error, None, op.met, [])
+    return Done(answer, op.revision, op.met, op.closed)

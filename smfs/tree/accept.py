@@ -2,143 +2,48 @@
 
 from __future__ import annotations
 
-import stat
 from datetime import UTC, datetime
 from typing import Final
 
-import anyio
-
 from smfs.crypto.identity import is_node_id
-from smfs.errors import (
-    InvalidName,
-    NameTaken,
-    NoSuchName,
-    NotAccepted,
-    OperationRefused,
-    ServiceUnavailable,
-    SmfsError,
-    TooLarge,
-)
+from smfs.errors import InvalidName, NameTaken, NoSuchName, NotAccepted, OperationRefused
 from smfs.tree import expiry
 from smfs.tree.context import Context
-from smfs.tree.node import Directory, File, Intent, Node, OpenFile, Times
+from smfs.tree.line_directory import LineDirectory
+from smfs.tree.line_file import LineFile, OpenLine
+from smfs.tree.links import Links
+from smfs.tree.node import Intent, Node, OpenFile, Times
 
-_LONGEST: Final = 4096
 _FIXED: Final = "a closing date cannot be changed: remove the sender and accept him anew"
 
 
-class AcceptDirectory(Directory):
-    """The accepted senders, each as a file that holds its closing date."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context.inodes, stat.S_IFDIR | 0o700, Times.at(context.now()))
-        self._context = context
-        self._files: dict[str, AcceptFile] = {}
-
-    async def child(self, name: str) -> Node:
-        """As `Directory` says."""
-        if not is_node_id(name):
-            raise NoSuchName(name)
-        known = self._files.get(name)
-        if known is not None and known.pending:
-            return known
-        await self._context.view.refresh()
-        if name not in self._context.view.senders():
-            await self._context.view.refresh(max_age=0)
-        if name not in self._context.view.senders():
-            raise NoSuchName(name)
-        return self._file(name)
-
-    async def entries(self) -> list[tuple[str, Node]]:
-        """As `Directory` says."""
-        await self._context.view.refresh()
-        pending = [name for name, file in self._files.items() if file.pending]
-        listed = dict.fromkeys([*self._context.view.senders(), *pending])
-        return [(name, self._file(name)) for name in listed]
-
-    async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:
-        """As `Directory` says; the sender is accepted at the first flush that has content."""
-        if not is_node_id(name):
-            raise InvalidName("what stands in .accept are node ids: 64 hex digits, lower case")
-        await self._context.view.refresh(max_age=0)
-        file = self._file(name)
-        if name in self._context.view.senders() or file.pending:
-            if intent.exclusive:
-                raise NameTaken(name)
-            return file, await file.open(intent)
-        file.begin()
-        self.times = Times.at(self._context.now())
-        return file, OpenAccept(file, writes=True)
-
-    async def unlink(self, name: str) -> None:
-        """As `Directory` says: what the sender shared goes with it."""
-        file = self._files.get(name)
-        if file is None or not await file.withdraw():
-            await self._deny(name)
-        self._context.failures.made_good(f".accept/{name}")
-        self._files.pop(name, None)
-        if file is not None:
-            file.removed = True
-            self._context.inodes.drop_if_unused(file)
-        self.times = Times.at(self._context.now())
-
-    async def _deny(self, name: str) -> None:
-        try:
-            await self._context.view.deny(name)
-        except NotAccepted:
-            raise NoSuchName(name) from None
-
-    def _file(self, name: str) -> AcceptFile:
-        if name not in self._files:
-            self._files[name] = AcceptFile(self._context, name)
-        return self._files[name]
-
-
-class AcceptFile(File):
-    """One accepted sender, or one who will be.
-
-    Attributes:
-        pending: the service was not told of him yet.
-        buffer: what is being written; None when nobody writes.
-        removed: its name is gone.
-        handles: how many open files there are.
-    """
+class AcceptFile(LineFile):
+    """One accepted sender, or one who will be: his closing date, or nothing where there is none."""
 
     def __init__(self, context: Context, node_id: str) -> None:
-        super().__init__(context.inodes, stat.S_IFREG | 0o600, Times.at(context.now()))
-        self._context = context
-        self._node_id = node_id
-        self._lock = anyio.Lock()
-        self.pending = False
-        self.buffer: bytearray | None = None
-        self.changed = False
-        self.removed = False
-        self.handles = 0
+        super().__init__(context, ".accept", node_id)
 
-    @property
-    def held(self) -> bool:
-        """As `Node` says."""
-        return not self.removed or bool(self.handles)
+    def line(self) -> str:
+        """As `LineFile` says."""
+        return expiry.format_expiry(self._closure_date())
 
-    def content(self) -> bytes:
-        """The closing date and a newline; nothing where there is no end."""
-        if self.buffer is not None:
-            return bytes(self.buffer)
-        text = expiry.format_expiry(self._closure_date())
-        return f"{text}\n".encode() if text else b""
+    def check(self, text: str) -> None:
+        """As `LineFile` says."""
+        expiry.parse_expiry(text, now=self._now())
 
-    def size(self) -> int:
-        """As `Node` says."""
-        return len(self.content())
+    async def store(self, text: str) -> None:
+        """As `LineFile` says.
 
-    def begin(self) -> None:
-        """Makes it a sender whom the service is not told of yet."""
-        self.pending = True
-        self.buffer = bytearray()
-
-    def links(self) -> int:
-        """As `Node` says."""
-        return 0 if self.removed else 1
+        Raises:
+            InvalidInput: for what is no date.
+            ClosureDatePassed: for a date that is not in the future.
+            OperationRefused: when he is accepted until another date.
+        """
+        if self.pending:
+            closure_date = expiry.parse_expiry(text, now=self._now())
+            await self.context.view.accept(self.name, closure_date)
+        elif not self._says_the_same(text):
+            raise OperationRefused(_FIXED)
 
     async def set_times(self, times: Times) -> None:
         """As `Node` says; `touch` has nothing else to do, so the sender is accepted now."""
@@ -146,146 +51,89 @@ class AcceptFile(File):
         if self.pending and self.handles and not self.changed:
             await self.send()
 
-    async def open(self, intent: Intent) -> OpenFile:
-        """As `File` says."""
-        if intent.truncate:
-            await self.truncate(0, None)
-        return OpenAccept(self, writes=intent.write)
-
     async def truncate(self, size: int, opened: OpenFile | None) -> None:
         """As `File` says; a date that is set stays (PROTOCOL.md section 7, openSubSpace)."""
         if size > len(self.content()) or (self.content() and not self.pending and size == 0):
             raise OperationRefused(_FIXED)
         self.buffer = bytearray(self.content()[:size])
 
-    def write(self, offset: int, data: bytes) -> int:
-        """Puts `data` at `offset`.
-
-        A whole line is looked at now, since shells tell of a failed write and not of a failed
-        close.
-
-        Raises:
-            TooLarge: for what can be no date.
-            InvalidInput, ClosureDatePassed: for a line that is none that could be set.
-        """
-        if offset + len(data) > _LONGEST:
-            raise TooLarge("a closing date is shorter")
-        if self.buffer is None:
-            self.buffer = bytearray(self.content())
-        self.buffer.extend(bytes(max(0, offset - len(self.buffer))))
-        self.buffer[offset : offset + len(data)] = data
-        self.changed = True
-        if data.endswith(b"\n"):
-            self._check_line()
-        return len(data)
-
-    def _check_line(self) -> None:
-        try:
-            expiry.parse_expiry(
-                bytes(self.buffer or b"").decode("utf-8", "replace"), now=self._now()
-            )
-        except SmfsError as error:
-            self._give_up(error)
-            raise
-
-    def _give_up(self, error: SmfsError) -> None:
-        self._context.failures.note(f".accept/{self._node_id}", error)
-        self.pending = self.changed = False
-        self.buffer = None
-
-    async def withdraw(self) -> bool:
-        """Gives up what was not sent yet; False when the service knows of the sender already."""
-        async with self._lock:
-            was_pending, self.pending = self.pending, False
-            if was_pending:
-                self.removed, self.buffer = True, None
-            return was_pending
-
-    async def send(self) -> None:
-        """Accepts the sender until the date that was written.
-
-        Raises:
-            InvalidInput: for what is no date; a new file is gone then.
-            ClosureDatePassed: for a date that is not in the future.
-            OperationRefused: when he is accepted until another date.
-        """
-        async with self._lock:
-            if self.buffer is None or self.removed:
-                return
-            try:
-                await self._send(bytes(self.buffer))
-            except ServiceUnavailable:
-                raise
-            except SmfsError as error:
-                self._give_up(error)
-                raise
-            finally:
-                if not self.pending:
-                    self.buffer = None
-                    self.changed = False
-
-    async def _send(self, written: bytes) -> None:
-        now = self._now()
-        text = written.decode("utf-8", "replace")
-        if self.pending:
-            await self._context.view.accept(self._node_id, expiry.parse_expiry(text, now=now))
-            self.pending = False
-            self._context.failures.made_good(f".accept/{self._node_id}")
-        elif not self._says_the_same(text, now):
-            raise OperationRefused(_FIXED)
-
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._context.now(), UTC).astimezone()
+        return datetime.fromtimestamp(self.context.now(), UTC).astimezone()
 
-    def _says_the_same(self, text: str, now: datetime) -> bool:
+    def _says_the_same(self, text: str) -> bool:
         closure_date = self._closure_date()
         if text.strip() == expiry.format_expiry(closure_date):
             return True
-        return expiry.parse_expiry(text, now=now) == closure_date
-
-    async def released(self) -> None:
-        """What was not sent yet goes now; a failure is listed, and tried again."""
-        self.handles -= 1
-        if not self.handles and self.buffer is not None:
-            try:
-                await self.send()
-            except SmfsError as error:
-                self._context.failures.retry(f".accept/{self._node_id}", error, self.send)
-        self._context.inodes.drop_if_unused(self)
+        return expiry.parse_expiry(text, now=self._now()) == closure_date
 
     def _closure_date(self) -> float | None:
-        sender = self._context.view.senders().get(self._node_id)
+        sender = self.context.view.senders().get(self.name)
         return sender.closure_date if sender else None
 
 
-class OpenAccept:
-    """An open file in `.accept`."""
+class AcceptDirectory(LineDirectory[AcceptFile]):
+    """The accepted senders, each as a file that holds its closing date; petnames lead to them."""
 
-    direct_io = True
-    keep_cache = False
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, ".accept", AcceptFile)
+        self._links = Links(context)
 
-    def __init__(self, file: AcceptFile, *, writes: bool) -> None:
-        self._file = file
-        self._writes = writes
-        file.handles += 1
+    async def child(self, name: str) -> Node:
+        """As `Directory` says."""
+        link = None if is_node_id(name) else await self._links.find(name)
+        node_id = link.target if link else name
+        if not await self._is_there(node_id):
+            raise NoSuchName(name)
+        return link or self.file(node_id)
 
-    async def read(self, offset: int, size: int) -> bytes:
-        """As `OpenFile` says."""
-        return self._file.content()[offset : offset + size]
+    def known(self, name: str) -> Node | None:
+        """As `Directory` says."""
+        is_there = name in self.pending() or name in self.context.view.senders()
+        return self.file(name) if is_there else None
 
-    async def write(self, offset: int, data: bytes) -> int:
-        """As `OpenFile` says."""
-        return self._file.write(offset, data)
+    async def _is_there(self, node_id: str) -> bool:
+        if node_id in self.pending():
+            return True
+        view = self.context.view
+        await view.refresh()
+        if node_id not in view.senders():
+            await view.refresh(max_age=0)
+        return node_id in view.senders()
 
-    async def flush(self) -> None:
-        """As `OpenFile` says."""
-        if self._writes and self._file.changed:
-            await self._file.send()
+    async def entries(self) -> list[tuple[str, Node]]:
+        """As `Directory` says."""
+        await self.context.view.refresh()
+        listed = {**self.context.view.senders(), **self.pending()}
+        links = await self._links.list(listed.keys())
+        return [*((name, self.file(name)) for name in listed), *links]
 
-    async def sync(self) -> None:
-        """As `OpenFile` says."""
-        await self._file.send()
+    async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:
+        """As `Directory` says; the sender is accepted at the first flush that has content.
 
-    async def release(self) -> None:
-        """As `OpenFile` says."""
-        await self._file.released()
+        A petname makes the file of its node, which is then found under the node id, and by a
+        link under the petname.
+        """
+        node_id = await self._node_id(name)
+        await self.context.view.require_service()
+        await self.context.view.refresh(max_age=0)
+        file = self.file(node_id)
+        if node_id in self.context.view.senders() or file.pending:
+            if intent.exclusive:
+                raise NameTaken(name)
+            return file, await file.open(intent)
+        file.begin()
+        self.touched()
+        return file, OpenLine(file, writes=True)
+
+    async def unlink(self, name: str) -> None:
+        """As `Directory` says: what the sender shared goes with it; his petname stays."""
+        node_id = name if is_node_id(name) else (await self._links.find(name)).target
+        await self.remove(node_id, self.context.view.deny, NotAccepted)
+
+    async def _node_id(self, name: str) -> str:
+        if is_node_id(name):
+            return name
+        try:
+            return (await self._links.find(name)).target
+        except NoSuchName:
+            raise InvalidName("what stands in .accept are node ids and petnames") from None

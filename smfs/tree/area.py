@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from smfs.client.view import Reading, Version
+from smfs.client.view import Look, Version
 from smfs.errors import InvalidName, NotAccepted, SecretNotFound, SpaceNotFound
 from smfs.tree import names
+from smfs.tree.announcing import Announcing
 from smfs.tree.context import Context
 from smfs.tree.namespace import Namespace, Path
 from smfs.tree.node import Node
@@ -43,6 +44,7 @@ class Area:
         self._files: dict[str, SecretFile] = {}
         self._one_time: dict[str, OneTimeFile] = {}
         self._directories: dict[Path, SecretDirectory] = {}
+        self._announcing = Announcing(self, place)
         self._generation: int | None = None
         self.was_used = False
         self.top = self.directory(())
@@ -51,11 +53,14 @@ class Area:
 
     async def refresh(self, max_age: float | None = None) -> None:
         """Brings the names up to date, with a request when they are older than `max_age` s."""
-        await self.context.view.refresh(max_age)
+        if not self.context.view.is_live:
+            await self.context.view.refresh(max_age)
         self.update()
 
     async def look_again(self, path: Path, since: float) -> None:
         """Asks for a path that nothing is known of; a whole listing only where that is cheap."""
+        if self.context.view.is_live:
+            return
         if not await self.context.view.look_again(since) and self._could_be_file(path):
             with contextlib.suppress(NotAccepted, SpaceNotFound):
                 await self.store.probe(self.namespace.id_for_new_file(path))
@@ -63,33 +68,78 @@ class Area:
 
     def update(self) -> None:
         """Takes over what the view knows now; asks nobody."""
-        generation = self.context.view.generation
+        view = self.context.view
+        generation = view.generation
         if generation == self._generation:
             return
+        is_first = self._generation is None
+        changes = None if self._generation is None else view.changes_since(self._generation)
         self._generation = generation
-        self._show_changed()
-        wanted = {secret_id for secret_id in self.store.listed() if secret_id not in self.hidden}
-        wanted.update(secret_id for secret_id, file in self._files.items() if file.unsent)
-        self.namespace.replace(wanted)
-        self.was_used = self.was_used or bool(wanted)
-        for secret_id in [known for known in self._files if known not in wanted]:
-            self._let_go(self._files.pop(secret_id))
-        for secret_id in [known for known in self._one_time if known not in wanted]:
+        if changes is None:
+            for secret_id in {*self.store.listed(), *self.namespace.ids()}:
+                self._update(secret_id, here=is_first)
+            return
+        for changed in changes:
+            if changed.key is not None and self.store.owns(changed.key):
+                self._update(changed.key.secret_id, here=changed.here)
+
+    def _update(self, secret_id: str, *, here: bool) -> None:
+        version = self.store.listed().get(secret_id)
+        hiding = self.hidden.get(secret_id)
+        if hiding is not None and (version is None or version.token != hiding.token):
+            self.unhide(secret_id)
+        file = self._files.get(secret_id)
+        if (version is not None and secret_id not in self.hidden) or (file and file.unsent):
+            self._show(secret_id, here=here)
+        elif secret_id in self.namespace.ids():
+            self._forget(secret_id, here=here)
+
+    def _show(self, secret_id: str, *, here: bool) -> None:
+        self.was_used = True
+        if secret_id not in self.namespace.ids():
+            told = () if here else self._announcing.appears(secret_id)
+            self.namespace.add(secret_id)
+            self.context.tell(told)
+        elif not here:
+            self.reconsider(secret_id)
+
+    def _forget(self, secret_id: str, *, here: bool) -> None:
+        node = self._files.pop(secret_id, None) or self._one_time.get(secret_id)
+        told = () if here else self._announcing.goes(secret_id, node)
+        self.namespace.discard(secret_id)
+        if secret_id in self._one_time:
             self._drop_one_time(secret_id)
+        elif node is not None:
+            self._let_go(node)
+        self.context.tell(told)
 
-    def _show_changed(self) -> None:
-        listed = self.store.listed()
-        for secret_id, file in list(self.hidden.items()):
-            version = listed.get(secret_id)
-            if version is None or version.token != file.token:
-                self.unhide(secret_id)
+    def reconsider(self, secret_id: str) -> None:
+        """A secret may have another version than the one that its node shows."""
+        file = self._files.get(secret_id)
+        if file is not None and file.unsent:
+            return  # what is written here goes first, and is looked at again then
+        version = self.store.listed().get(secret_id)
+        if file is None or version is None or not file.handles:
+            self.context.tell(self._announcing.changes(secret_id, self._node_of(secret_id)))
+        elif file.token != version.token:
+            self.supersede(file)
 
-    async def fetch(self, secret_id: str) -> Reading:
-        """The current content; a secret that is gone loses its name."""
+    def _node_of(self, secret_id: str) -> Node | None:
+        return self._files.get(secret_id) or self._one_time.get(secret_id)
+
+    async def look(self, secret_id: str) -> Look:
+        """The current version; a secret that is gone loses its name."""
         try:
-            return await self.store.fetch(secret_id)
+            return await self.store.look(secret_id)
         finally:
             self.update()
+
+    async def fetch(self, secret_id: str, look: Look | None = None) -> bytes:
+        """The content of a version, of the current one if none is given."""
+        found = look or await self.look(secret_id)
+        if found.content is not None:
+            return found.content
+        return await self.store.load(secret_id, found.version)
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -175,6 +225,7 @@ class Area:
         """Gives the name of an open file a new node; the old one keeps its snapshot."""
         assert file.secret_id is not None  # noqa: S101  # only secrets have versions
         fresh = self._files[file.secret_id] = SecretFile(self, file.secret_id, stored=True)
+        self.context.tell(self._announcing.is_replaced(file.secret_id, file))
         return fresh
 
     def add_new(self, secret_id: str, *, stored: bool) -> SecretFile:
@@ -224,11 +275,26 @@ class Area:
         file.secret_id = secret_id
         self.namespace.add(secret_id)
 
-    def saved(self, file: SecretFile) -> None:
-        """The service has the file now."""
-        if file.secret_id is not None:
-            self._files.setdefault(file.secret_id, file)
-            self.namespace.add(file.secret_id)
+    def give_back(self, file: SecretFile, secret_id: str) -> None:
+        """Gives a node its former name again; what it was called meanwhile gets another node."""
+        self.supersede(file)
+        self._files.pop(secret_id, None)
+        self.adopt(file, secret_id)
+
+    def saved(self, file: SecretFile, version: Version) -> None:
+        """The service has the file now, though perhaps something newer, too."""
+        if file.secret_id is None:
+            return
+        self._files.setdefault(file.secret_id, file)
+        self.namespace.add(file.secret_id)
+        newest = self.store.listed().get(file.secret_id)
+        if newest is not None and newest.is_opened and newest.token != version.token:
+            self.reconsider(file.secret_id)
+
+    def rejected(self, file: SecretFile) -> None:
+        """What was written is given up: the kernel must not go on showing it."""
+        if file.secret_id is not None and self._files.get(file.secret_id) is file:
+            self.context.tell(self._announcing.changes(file.secret_id, file))
 
     def vanish(self, file: SecretFile) -> None:
         """A file's name goes: it was unlinked, or never came to the service."""
@@ -288,6 +354,10 @@ class Area:
             del self._files[file.secret_id]
             self.namespace.discard(file.secret_id)
 
+    def known_directory(self, path: Path) -> SecretDirectory | None:
+        """The node of a directory, if anybody has looked at it."""
+        return self._directories.get(path)
+
     def _drop_one_time(self, secret_id: str) -> None:
         node = self._one_time.pop(secret_id)
         node.gone = True
@@ -305,7 +375,11 @@ class Area:
 
     def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
         known = self._one_time.get(secret_id)
-        if known is not None and known.version.token != version.token:
+        if (
+            known is not None
+            and version.is_opened
+            and known.version.token not in ("", version.token)
+        ):
             self._drop_one_time(secret_id)
             known = None
         if known is None:

@@ -8,19 +8,19 @@ from typing import Final
 
 import anyio
 
-from smfs.client.view import Version
+from smfs.client.view import Version, View
 from smfs.errors import NoAttribute
 
 _PREFIX: Final = "user.smfs."
 
 
-def extended(name: str, version: Version | None, own_id: str, state: str) -> bytes:
+def extended(name: str, version: Version | None, view: View, state: str) -> bytes:
     """The value of `user.smfs.<...>`.
 
     Args:
         name: of the attribute.
         version: the newest known version; None when there is none on the service.
-        own_id: this node's id.
+        view: what it is a version of.
         state: `clean` or `dirty`.
 
     Raises:
@@ -32,7 +32,11 @@ def extended(name: str, version: Version | None, own_id: str, state: str) -> byt
     if short == "state":
         return state.encode()
     if version is None:
-        return _unsaved(short, own_id)
+        return _unsaved(short, view.node_id)
+    if short == "source":
+        return view.source.encode()
+    if short == "age":
+        return _age(version, view).encode()
     answer = _OF_VERSION.get(short)
     value = answer(version) if answer else None
     if value is None:
@@ -59,8 +63,11 @@ def _signed_at(version: Version) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _age(version: Version) -> str:
-    return str(max(0, int(anyio.current_time() - version.checked_at)))
+def _age(version: Version, view: View) -> str:
+    age = view.age()
+    if age is None:
+        age = max(0.0, anyio.current_time() - version.checked_at)
+    return str(int(age))
 
 
 _OF_VERSION: Final[Mapping[str, Callable[[Version], str | None]]] = {
@@ -68,6 +75,4 @@ _OF_VERSION: Final[Mapping[str, Callable[[Version], str | None]]] = {
     "verified": _verified,
     "signed-at": _signed_at,
     "one-time": lambda version: "yes" if version.one_time else "no",
-    "source": lambda _version: "live",
-    "age": _age,
 }

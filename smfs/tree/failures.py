@@ -45,10 +45,16 @@ class Failures:
         self._tasks = tasks
         self._now = now
         self._listed: dict[str, Failure] = {}
+        self._hurry = anyio.Event()
 
     def list(self) -> list[Failure]:
         """What is not made good yet, the oldest first."""
         return sorted(self._listed.values(), key=lambda failure: failure.since)
+
+    def try_now(self) -> None:
+        """Has everything tried again at once: the service is back."""
+        hurry, self._hurry = self._hurry, anyio.Event()
+        hurry.set()
 
     def made_good(self, path: str) -> None:
         """The newest content of this path is on the service, or nobody wants it any more."""
@@ -81,7 +87,8 @@ class Failures:
     ) -> None:
         delay = _FIRST_DELAY_S
         while path in self._listed and isinstance(error, ServiceUnavailable):
-            await anyio.sleep(delay)
+            with anyio.move_on_after(delay):
+                await self._hurry.wait()
             delay = min(2 * delay, _LONGEST_DELAY_S)
             try:
                 await upload()

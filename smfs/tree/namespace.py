@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from smfs.errors import InvalidName, NoSuchName
@@ -56,13 +57,9 @@ class Namespace:
         if not folder.is_directory:
             del parent.children[path[-1]]
 
-    def replace(self, secret_ids: Iterable[str]) -> None:
-        """Makes `secret_ids` the whole set."""
-        wanted = set(secret_ids)
-        for gone in self._ids - wanted:
-            self.discard(gone)
-        for new in wanted - self._ids:
-            self.add(new)
+    def ids(self) -> AbstractSet[str]:
+        """All ids; always the newest state."""
+        return self._ids
 
     def make_directory(self, path: Path) -> None:
         """Makes an empty directory; InvalidName when it could hold no secret."""
@@ -73,6 +70,14 @@ class Namespace:
     def remove_directory(self, path: Path) -> None:
         """Takes an empty directory away."""
         del self._require(path[:-1]).children[path[-1]]
+
+    def close_directory(self, path: Path) -> None:
+        """Ends a directory in which nothing is; its own secret is then the file of its name."""
+        parent = self._require(path[:-1])
+        folder = parent.children[path[-1]]
+        folder.is_directory = bool(folder.children)
+        if not folder.is_directory and folder.secret_id is None:
+            del parent.children[path[-1]]
 
     def kind(self, path: Path) -> Kind | None:
         """What a path names, if anything."""

@@ -49,6 +49,21 @@ class Attributes:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """How much is in a mount, as far as is known without asking.
+
+    Attributes:
+        secrets: how many of my own, and of those that I shared.
+        content_bytes: the sum of their sizes.
+        content_limit: the most bytes that one can have.
+    """
+
+    secrets: int
+    content_bytes: int
+    content_limit: int
+
+
+@dataclass(frozen=True)
 class Intent:
     """What an open is for.
 
@@ -109,6 +124,17 @@ class Inodes:
         self._nodes[number] = node
         return number
 
+    def spare(self) -> int:
+        """A number that no node has or will have."""
+        return next(self._numbers)
+
+    def is_remembered(self, inode: int | None) -> bool:
+        """Whether the kernel was told of a number and has not forgotten it; it never forgets the
+        root, nor what somebody has open or watches.
+        """
+        node = None if inode is None else self._nodes.get(inode)
+        return node is not None and (node.lookups > 0 or inode == ROOT_INODE)
+
     def get(self, inode: int) -> Node:
         """The node of a number; NoSuchName when it is gone."""
         try:
@@ -158,6 +184,14 @@ class Node:
     def held(self) -> bool:
         """Whether a directory or an open file still needs it."""
         return True
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the kernel may keep its name and attributes until it is told to drop them."""
+        return False
+
+    async def get_ready(self) -> None:
+        """Finds out what `attributes` needs to know and does not yet; never fails."""
 
     @property
     def is_directory(self) -> bool:
@@ -213,6 +247,10 @@ class Directory(Node):
         """The node of a name; NoSuchName when there is none."""
         raise NoSuchName(name)
 
+    def known(self, name: str) -> Node | None:
+        """The node of a name as it is known now; asks nobody."""
+        return None
+
     async def entries(self) -> list[tuple[str, Node]]:
         """All names and nodes, in no order."""
         return []
@@ -235,6 +273,10 @@ class Directory(Node):
 
     async def rename(self, old: str, target: Directory, new: str, *, no_replace: bool) -> None:
         """Moves a name of this directory to `target`, which may be this directory."""
+        raise self._refusal()
+
+    async def exchange(self, old: str, target: Directory, new: str) -> None:
+        """Gives a name of this directory and one of `target` what the other one stands for."""
         raise self._refusal()
 
     def _refusal(self) -> AccessRefused | OperationRefused:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import anyio
 
 from smfs.client.view import Version
-from smfs.errors import AccessRefused
+from smfs.errors import AccessRefused, SmfsError
 from smfs.tree import attributes
 from smfs.tree.context import Context
 from smfs.tree.node import File, Intent, OpenFile, Times
-from smfs.tree.secret_file import READ_ONLY_MODE
+from smfs.tree.secret_node import READ_ONLY_MODE
 from smfs.tree.stores import FromStore
 
 
@@ -36,6 +38,16 @@ class OneTimeFile(File):
         """As `Node` says."""
         return not self.gone
 
+    @property
+    def may_be_kept(self) -> bool:
+        """As `Node` says: once the size is known."""
+        return self.version.is_opened and not self.gone
+
+    async def get_ready(self) -> None:
+        """As `Node` says."""
+        with contextlib.suppress(SmfsError):  # it is then shown as empty
+            self.version = await self._store.opened(self._secret_id)
+
     def size(self) -> int:
         """As `Node` says."""
         return self.version.size or 0
@@ -48,7 +60,7 @@ class OneTimeFile(File):
 
     async def extended_attribute(self, name: str) -> bytes:
         """As `Node` says."""
-        return attributes.extended(name, self.version, self._context.view.node_id, "clean")
+        return attributes.extended(name, self.version, self._context.view, "clean")
 
 
 class OpenOneTime:

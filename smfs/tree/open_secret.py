@@ -17,18 +17,20 @@ class OpenSecret:
         file: what is open.
         writes: whether it was opened for writing.
         keep_cache: whether the kernel's pages are still right.
+        direct_io: whether the kernel shall keep none.
     """
 
-    direct_io = False
-
-    def __init__(self, file: SecretFile, *, writes: bool, keep_cache: bool) -> None:
+    def __init__(
+        self, file: SecretFile, *, writes: bool, keep_cache: bool, direct_io: bool = False
+    ) -> None:
         self._file = file
         self._writes = writes
         self.keep_cache = keep_cache
+        self.direct_io = direct_io
 
     async def read(self, offset: int, size: int) -> bytes:
         """As `OpenFile` says."""
-        return self._file.read(offset, size)
+        return await self._file.read(offset, size)
 
     async def write(self, offset: int, data: bytes) -> int:
         """As `OpenFile` says."""

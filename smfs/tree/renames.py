@@ -15,18 +15,21 @@ from smfs.errors import (
     OperationRefused,
     OtherArea,
     SecretNotFound,
+    SmfsError,
 )
 from smfs.tree import names
 from smfs.tree.node import Node
 from smfs.tree.scratch import is_renamed_to_scratch
-from smfs.tree.secret_file import SecretFile, State
+from smfs.tree.secret_file import SecretFile
+from smfs.tree.secret_node import State
 
 if TYPE_CHECKING:
     from smfs.tree.area import Area
     from smfs.tree.namespace import Path
     from smfs.tree.secret_directory import SecretDirectory
 
-_MOST_SECRETS: Final = 100
+MOST_SECRETS: Final = 100
+"""The most secrets of a directory that are moved; `mv` copies one that has more."""
 
 
 async def rename(
@@ -67,9 +70,9 @@ async def _rename_file(target: SecretDirectory, file: SecretFile, old: str, path
             await area.remove(replaced)
         await _to_scratch(area, file, path)
     elif file.secret_id is None:
-        await _scratch_to_secret(area, file, secret_id)
+        await scratch_to_secret(area, file, secret_id)
     else:
-        await _secret_to_secret(area, file, secret_id)
+        await move_secret(area, file, secret_id)
 
 
 def _becomes_scratch(area: Area, secret_id: str, old: str, new: str) -> bool:
@@ -97,8 +100,8 @@ async def _to_scratch(area: Area, file: SecretFile, path: Path) -> None:
     area.scratch[path] = file
 
 
-async def _scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> None:
-    """A scratch file becomes a secret, by one upload."""
+async def scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> None:
+    """A scratch file becomes a secret, by one upload; who calls holds its lock."""
     hidden = file.hides
     if hidden == secret_id and await _is_unchanged(area, file, secret_id):
         file.stored = True
@@ -115,35 +118,44 @@ async def _scratch_to_secret(area: Area, file: SecretFile, secret_id: str) -> No
     file.settle(version, edits)
     file.let_go()
     if hidden is not None and hidden != secret_id:
-        await _remove(area, hidden)
+        await remove_secret(area, hidden)
 
 
 async def _is_unchanged(area: Area, file: SecretFile, secret_id: str) -> bool:
     try:
-        reading = await area.store.fetch(secret_id)
+        look = await area.look(secret_id)
+        content = await area.fetch(secret_id, look)
     except SecretNotFound:
         return False
-    file.token = reading.version.token
-    return reading.content == bytes(file.buffer or b"")
+    file.token = look.version.token
+    return content == bytes(file.buffer or b"")
 
 
-async def _secret_to_secret(area: Area, file: SecretFile, secret_id: str) -> None:
-    """Set under the new id before the old one is deleted."""
+async def move_secret(area: Area, file: SecretFile, secret_id: str) -> None:
+    """Sets a secret under its new id before the old one is deleted; who calls holds its lock."""
     old_id = file.secret_id
     if old_id is None or old_id == secret_id:
         return
     if file.unsent and not file.stored:
         _rename_unsaved(area, file, secret_id)
         return
-    old_place = area.path_of(file)
+    file.current_times()  # a rename moves no times
+    old_place, before = area.path_of(file), (file.token, file.snapshot, file.state)
     content, edits = await file.content(), file.edits
     version = await area.store.put(secret_id, content)
     area.forget_name(file)
     area.adopt(file, secret_id)
     area.context.failures.made_good(old_place)
     file.settle(version, edits)
-    file.let_go()
-    await _remove(area, old_id)
+    try:
+        await remove_secret(area, old_id)
+    except SmfsError:
+        # The kernel goes on calling this node by its old name: what is written to it belongs there.
+        area.give_back(file, old_id)
+        file.token, file.snapshot, file.state = before
+        raise
+    finally:
+        file.let_go()
 
 
 def _rename_unsaved(area: Area, file: SecretFile, secret_id: str) -> None:
@@ -154,7 +166,8 @@ def _rename_unsaved(area: Area, file: SecretFile, secret_id: str) -> None:
     file.stored = secret_id in area.store.listed()
 
 
-async def _remove(area: Area, secret_id: str) -> None:
+async def remove_secret(area: Area, secret_id: str) -> None:
+    """Deletes a secret whose file is called otherwise by now; it may be gone already."""
     try:
         await area.store.remove(secret_id)
     except SecretNotFound:
@@ -182,9 +195,9 @@ def _check_directories(area: Area, replaced: Node | None, old: Path, new: Path) 
 async def _rename_directory(area: Area, old: Path, new: Path) -> None:
     if not names.is_directory_path(new):
         raise InvalidName("no secret id has such a directory")
-    moves = {known: _new_id(known, old, new) for known in area.namespace.ids_under(old)}
-    if len(moves) > _MOST_SECRETS:
-        raise OtherArea(f"a directory of more than {_MOST_SECRETS} secrets is copied")
+    moves = {known: moved_id(known, old, new) for known in area.namespace.ids_under(old)}
+    if len(moves) > MOST_SECRETS:
+        raise OtherArea(f"a directory of more than {MOST_SECRETS} secrets is copied")
     if any(area.store.is_reserved(new_id) for new_id in moves.values()):
         raise OperationRefused("smfs keeps this name for itself")
     files = {known: area.file(known) for known in moves}
@@ -199,13 +212,13 @@ async def _rename_directory(area: Area, old: Path, new: Path) -> None:
         for known, new_id in moves.items():
             file = files[known]
             if isinstance(file, SecretFile) and not file.unlinked:
-                await _secret_to_secret(area, file, new_id)
+                await move_secret(area, file, new_id)
     area.update()
     area.move_directory(old, new)
     _forget_below(area, old)
 
 
-def _new_id(secret_id: str, old: Path, new: Path) -> str:
+def moved_id(secret_id: str, old: Path, new: Path) -> str:
     """Where a secret of the directory `old` goes when that becomes `new`."""
     below = names.encode_id(secret_id)[len(old) :]
     return names.decode_path((*new, *below))

@@ -17,7 +17,7 @@ from smfs.errors import (
     OperationRefused,
     OtherArea,
 )
-from smfs.tree import renames
+from smfs.tree import exchanges, renames
 from smfs.tree.namespace import Path
 from smfs.tree.node import Directory, Intent, Node, OpenFile, Times
 from smfs.tree.one_time import OneTimeFile
@@ -49,6 +49,11 @@ class SecretDirectory(Directory):
 
     @property
     def held(self) -> bool:
+        """As `Node` says."""
+        return not self.removed
+
+    @property
+    def may_be_kept(self) -> bool:
         """As `Node` says."""
         return not self.removed
 
@@ -151,17 +156,28 @@ class SecretDirectory(Directory):
 
     async def rename(self, old: str, target: Directory, new: str, *, no_replace: bool) -> None:
         """As `Directory` says."""
+        partner = self._partner(target)
+        await renames.rename(self, old, partner, new, no_replace=no_replace)
+        self.touched()
+        partner.touched()
+
+    async def exchange(self, old: str, target: Directory, new: str) -> None:
+        """As `Directory` says."""
+        partner = self._partner(target)
+        await exchanges.exchange(self, old, partner, new)
+        self.touched()
+        partner.touched()
+
+    def _partner(self, target: Directory) -> SecretDirectory:
         if not isinstance(target, SecretDirectory) or target.area is not self.area:
             raise OtherArea("a rename stays within its area")
         self.require_writable()
-        await renames.rename(self, old, target, new, no_replace=no_replace)
-        self.touched()
-        target.touched()
+        return target
 
     # --- for this directory and for renames ---------------------------------------------------
 
     def known(self, name: str) -> Node | None:
-        """The node of a name as it is known now; the kernel has just looked it up."""
+        """As `Directory` says."""
         self.area.update()
         return self.area.node((*self.path, name))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -12,122 +10,43 @@ from smfs.client.view import Version
 from smfs.errors import (
     AccessRefused,
     NoSuchName,
+    SecretNotFound,
     ServiceUnavailable,
     SmfsError,
     StaleNode,
     TooLarge,
 )
-from smfs.tree import attributes
-from smfs.tree.node import Attributes, File, Intent, OpenFile, Times
+from smfs.tree.node import Intent, OpenFile, Times
 from smfs.tree.open_secret import OpenSecret
+from smfs.tree.secret_node import SecretNode, State
 
 if TYPE_CHECKING:
     from smfs.tree.area import Area
 
-WRITABLE_MODE: Final = stat.S_IFREG | 0o600
-READ_ONLY_MODE: Final = stat.S_IFREG | 0o400
 
-
-class State(enum.Enum):
-    """What of a file is not on the service yet."""
-
-    CLEAN = "clean"
-    WAITING = "waiting"
-    """Created or emptied: goes with the first write, at fsync or at release. Shells flush once
-    before they write, and nobody else shall see the file empty."""
-    DIRTY = "dirty"
-    """Written: goes with the next flush."""
-
-
-class SecretFile(File):
-    """A secret, or a scratch file, which never travels.
+class SecretFile(SecretNode):
+    """A secret, or a scratch file, which never travels, as something to read and write.
 
     Attributes:
-        secret_id: None for a scratch file.
         hides: for a scratch file, the id of the secret that was renamed to it; that secret is
             deleted when the scratch file is.
         stored: whether the service has a secret under `secret_id`, as far as is known.
-        state: what is not on the service yet; a scratch file's is never looked at.
-        token: the version that `buffer` began with or was uploaded as.
-        buffer: the content while somebody has the file open or it is unsent; always for scratch.
-        handles: how many open files there are.
-        unlinked: its name is gone, so it is never uploaded.
+        token: the version that the content began with or was uploaded as.
         edits: how often the buffer was changed.
         lock: held by whatever may change more than the buffer.
     """
 
     def __init__(self, area: Area, secret_id: str | None, *, stored: bool) -> None:
-        mode = WRITABLE_MODE if area.store.writable else READ_ONLY_MODE
-        super().__init__(area.context.inodes, mode, Times.at(area.context.now()))
-        self.area = area
-        self.secret_id = secret_id
+        super().__init__(area, secret_id)
         self.hides: str | None = None
         self.stored = stored
-        self.state = State.CLEAN
         self.token: str | None = None
-        self.buffer: bytearray | None = None
-        self.handles = 0
-        self.unlinked = False
-        self.lock = anyio.Lock()
-        self._writers = 0
         self.edits = 0
+        self.lock = anyio.Lock(fast_acquire=True)
+        self._writers = 0
         self._refused_edits = -1
         self._overflowed = False
         self._cached_token: str | None = None
-        self._times_token: str | None = None
-        self._told_size: int | None = None
-
-    # --- what stat shows ----------------------------------------------------------------------
-
-    @property
-    def unsent(self) -> bool:
-        """Whether something of it is still to be uploaded."""
-        is_secret = self.secret_id is not None and not self.unlinked
-        return is_secret and self.state is not State.CLEAN
-
-    @property
-    def held(self) -> bool:
-        """As `Node` says."""
-        return bool(self.handles) or self.unsent or self.area.holds(self)
-
-    @property
-    def version(self) -> Version | None:
-        """The newest known version."""
-        return None if self.secret_id is None else self.area.store.listed().get(self.secret_id)
-
-    def size(self) -> int:
-        """As `Node` says."""
-        if self.buffer is not None:
-            return len(self.buffer)
-        version = self.version
-        return (version.size or 0) if version else 0
-
-    def attributes(self) -> Attributes:
-        """As `Node` says; what was told is what the kernel gives appenders their offsets by."""
-        self._told_size = self.size()
-        return super().attributes()
-
-    def current_times(self) -> Times:
-        """Those of the newest version, unless it was written or given times here."""
-        version = self.version
-        if self.buffer is None and version is not None and version.token != self._times_token:
-            self.times = Times.at(version.changed_at)
-            self._times_token = version.token
-        return self.times
-
-    def links(self) -> int:
-        """As `Node` says."""
-        return 0 if self.unlinked else 1
-
-    async def set_times(self, times: Times) -> None:
-        """As `Node` says; they stay until another version comes."""
-        self.current_times()
-        self.times = times
-
-    async def extended_attribute(self, name: str) -> bytes:
-        """As `Node` says."""
-        state = "dirty" if self.unsent else "clean"
-        return attributes.extended(name, self.version, self.area.context.view.node_id, state)
 
     # --- opening ------------------------------------------------------------------------------
 
@@ -141,19 +60,24 @@ class SecretFile(File):
         if (intent.write or intent.truncate) and not self.area.store.writable:
             raise AccessRefused("this file is read only")
         async with self.lock:
+            # The kernel may still know the size of what was there before.
+            has_successor = self.unlinked and not self.handles
             keep_cache = await self._prepare(intent)
             if intent.truncate:
                 self.resize(0)
-            return self.opened(intent, keep_cache=keep_cache)
+            elif intent.write:
+                await self.fill()
+            return self.opened(intent, keep_cache=keep_cache, direct_io=has_successor)
 
-    def opened(self, intent: Intent, *, keep_cache: bool = False) -> OpenFile:
-        """An open file on what `buffer` holds now."""
-        if self.buffer is None:
-            self.buffer = bytearray()
+    def opened(
+        self, intent: Intent, *, keep_cache: bool = False, direct_io: bool = False
+    ) -> OpenFile:
+        """An open file on the content as it is now."""
         self.handles += 1
+        self._overflowed = self._overflowed and bool(self._writers)
         changes = intent.write or intent.truncate
         self._writers += changes
-        return OpenSecret(self, writes=changes, keep_cache=keep_cache)
+        return OpenSecret(self, writes=changes, keep_cache=keep_cache, direct_io=direct_io)
 
     def begin(self) -> None:
         """Makes it a new and empty file."""
@@ -163,7 +87,8 @@ class SecretFile(File):
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
         if self.unlinked and not self.handles:
-            raise StaleNode("the name has got another file")
+            await self._load_successor(intent)
+            return False
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
@@ -178,30 +103,58 @@ class SecretFile(File):
             return False
         return await self._load(self.secret_id, intent)
 
+    async def _load_successor(self, intent: Intent) -> None:
+        """Shows what the name has got since it was looked up.
+
+        The kernel looks a stale name up only once more: too seldom for what is replaced often.
+        """
+        if self.secret_id is None or intent.write or intent.truncate:
+            raise StaleNode("the name has got another file")
+        try:
+            content = await self.area.fetch(self.secret_id)
+        except SecretNotFound:
+            raise StaleNode("the name is gone, or its file is not uploaded yet") from None
+        self.buffer = bytearray(content)
+
     async def _load(self, secret_id: str, intent: Intent) -> bool:
-        reading = await self.area.fetch(secret_id)
-        if intent.write and not self.area.store.fetch_is_check:
+        version, content = self.area.store.peek(secret_id), None
+        if version is None:
+            look = await self.area.look(secret_id)
+            version, content = look.version, look.content
+        if intent.write and (content is None or not self.area.store.fetch_is_check):
             await self.area.store.check(secret_id)
-        token = reading.version.token
         if self.handles:
-            if token != self.token:
+            if version.token != self.token:
                 self.area.supersede(self)
                 raise StaleNode("changed elsewhere while it was open here")
             return True
-        if intent.write and len(reading.content) != self._told_size:
+        if (version.size or 0) != self._told_size:
             raise StaleNode("its size has changed since it was looked up")
+        self.snapshot, self.token = version, version.token
         self.current_times()
-        self.buffer = bytearray(reading.content)
-        self.token = token
-        keep_cache = token == self._cached_token
-        self._cached_token = token
+        self.buffer = None if content is None else bytearray(content)
+        keep_cache = version.token == self._cached_token
+        self._cached_token = version.token
         return keep_cache
+
+    async def fill(self) -> bytearray:
+        """The buffer, with the content of the snapshot in it; who calls holds the lock."""
+        if self.buffer is None:
+            content = b""
+            if self.snapshot is not None and self.secret_id is not None:
+                content = await self.area.store.load(self.secret_id, self.snapshot)
+            self.buffer = bytearray(content)
+        return self.buffer
 
     # --- changing -----------------------------------------------------------------------------
 
-    def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset`."""
-        return bytes(memoryview(self.buffer or b"")[offset : offset + size])
+        buffer = self.buffer
+        if buffer is None:
+            async with self.lock:
+                buffer = await self.fill()
+        return bytes(memoryview(buffer)[offset : offset + size])
 
     def write(self, offset: int, data: bytes) -> int:
         """Puts `data` at `offset`; no traffic.
@@ -246,7 +199,8 @@ class SecretFile(File):
     async def _truncate_at_once(self, size: int) -> None:
         self._check_size(size)
         if not self.unsent:
-            await self._prepare(Intent(read=False, write=size == 0, truncate=size == 0))
+            await self._prepare(Intent(read=False, write=True, truncate=size == 0))
+            await self.fill()
         self.resize(size)
         if self._writers:
             return  # it goes with what they write
@@ -294,11 +248,19 @@ class SecretFile(File):
             if self._overflowed:
                 raise TooLarge("what was to be written is larger than the service takes")
             self.area.context.view.check_size(content)
-            version = await self.area.store.put(self.secret_id, content)
+            version = await self._put(self.secret_id, content)
         except SmfsError:
             self._refused_edits = edits
             raise
         self.settle(version, edits)
+
+    async def _put(self, secret_id: str, content: bytes) -> Version:
+        """Uploads; the same bytes as those that are there do not travel."""
+        there = self.area.store.peek(secret_id) if self.area.store.fetch_is_check else None
+        is_alike = there is not None and there.size == len(content)
+        if is_alike and there and await self.area.store.load(secret_id, there) == content:
+            return there
+        return await self.area.store.put(secret_id, content)
 
     def settle(self, version: Version, edits: int | None = None) -> None:
         """The service has the content as it was after `edits` changes (None: as it is now)."""
@@ -306,9 +268,10 @@ class SecretFile(File):
             self.state = State.CLEAN
             self._cached_token = version.token if self.buffer is not None else None
         self.token = version.token
+        self.snapshot = version if self.handles else None
         self._times_token = version.token
         self.stored = True
-        self.area.saved(self)
+        self.area.saved(self, version)
         self.area.context.failures.made_good(self.area.path_of(self))
 
     async def _upload_and_note(self) -> None:
@@ -369,11 +332,14 @@ class SecretFile(File):
         if not self.stored:
             self.area.vanish(self)
         self.let_go()
+        self.area.rejected(self)
 
     def let_go(self) -> None:
         """Drops the plaintext that nobody needs any more."""
-        if not self.handles and not self.unsent and self.secret_id is not None:
-            self.buffer = None
+        if not self.handles and not self.unsent:
+            self.snapshot = None
+            if self.secret_id is not None:
+                self.buffer = None
 
     async def content(self) -> bytes:
         """The whole content as it is now, for a rename; who calls holds the lock."""
@@ -381,4 +347,4 @@ class SecretFile(File):
             return bytes(self.buffer)
         if self.secret_id is None:
             return b""
-        return (await self.area.fetch(self.secret_id)).content
+        return await self.area.fetch(self.secret_id)

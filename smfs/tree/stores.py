@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from smfs.client.view import Reading, Version, View
+from smfs.client.view import Key, Look, Reading, Version, View
 from smfs.errors import AccessRefused
 
 _RESERVED: Final = ".smfs"
@@ -29,8 +29,20 @@ class Store(Protocol):
     def listed(self) -> Mapping[str, Version]:
         """The versions known now, by secret id, without asking anybody."""
 
-    async def fetch(self, secret_id: str) -> Reading:
-        """The current content; SecretNotFound when there is none."""
+    def owns(self, key: Key) -> bool:
+        """Whether a line of the view's journal is about this store."""
+
+    def peek(self, secret_id: str) -> Version | None:
+        """The current version, where it is known without asking and waiting, and can be read."""
+
+    async def opened(self, secret_id: str) -> Version:
+        """The known version with its size; SecretNotFound when there is none."""
+
+    async def look(self, secret_id: str) -> Look:
+        """The current version; SecretNotFound when there is none."""
+
+    async def load(self, secret_id: str, version: Version) -> bytes:
+        """The content of a version."""
 
     async def probe(self, secret_id: str) -> None:
         """Has the view learn whether there is such a secret now."""
@@ -61,9 +73,28 @@ class OwnStore:
         """As `Store` says."""
         return self._view.own()
 
-    async def fetch(self, secret_id: str) -> Reading:
-        """As `Store` says, by one getSecret."""
-        return await self._view.read_own(secret_id)
+    def owns(self, key: Key) -> bool:
+        """As `Store` says."""
+        return key.area == "own" and key.node_id == ""
+
+    def peek(self, secret_id: str) -> Version | None:
+        """As `Store` says."""
+        return self._view.peek(self._key(secret_id))
+
+    async def opened(self, secret_id: str) -> Version:
+        """As `Store` says."""
+        return await self._view.opened(self._key(secret_id))
+
+    async def look(self, secret_id: str) -> Look:
+        """As `Store` says; without the feed by one getSecret."""
+        return await self._view.look_own(secret_id)
+
+    async def load(self, secret_id: str, version: Version) -> bytes:
+        """As `Store` says."""
+        return await self._view.load(self._key(secret_id), version)
+
+    def _key(self, secret_id: str) -> Key:
+        return Key("own", "", secret_id)
 
     async def probe(self, secret_id: str) -> None:
         """As `Store` says, by one getSecret."""
@@ -100,9 +131,28 @@ class SharedStore:
         """As `Store` says."""
         return self._view.sent().get(self._recipient, {})
 
-    async def fetch(self, secret_id: str) -> Reading:
+    def owns(self, key: Key) -> bool:
+        """As `Store` says."""
+        return key.area == "sent" and key.node_id == self._recipient
+
+    def peek(self, secret_id: str) -> Version | None:
+        """As `Store` says."""
+        return self._view.peek(self._key(secret_id))
+
+    async def opened(self, secret_id: str) -> Version:
+        """As `Store` says."""
+        return await self._view.opened(self._key(secret_id))
+
+    async def look(self, secret_id: str) -> Look:
         """As `Store` says: what I last shared."""
-        return await self._view.read_sent(self._recipient, secret_id)
+        return await self._view.look_sent(self._recipient, secret_id)
+
+    async def load(self, secret_id: str, version: Version) -> bytes:
+        """As `Store` says."""
+        return await self._view.load(self._key(secret_id), version)
+
+    def _key(self, secret_id: str) -> Key:
+        return Key("sent", self._recipient, secret_id)
 
     async def probe(self, secret_id: str) -> None:
         """As `Store` says, by one getSecret of the copy."""
@@ -142,9 +192,28 @@ class FromStore:
         sender = self._view.senders().get(self._sender)
         return sender.secrets if sender is not None else {}
 
-    async def fetch(self, secret_id: str) -> Reading:
+    def owns(self, key: Key) -> bool:
+        """As `Store` says."""
+        return key.area == "from" and key.node_id == self._sender
+
+    def peek(self, secret_id: str) -> Version | None:
+        """As `Store` says."""
+        return self._view.peek(self._key(secret_id))
+
+    async def opened(self, secret_id: str) -> Version:
+        """As `Store` says."""
+        return await self._view.opened(self._key(secret_id))
+
+    async def look(self, secret_id: str) -> Look:
         """As `Store` says; never by getSecretFrom, whose flag may have changed meanwhile."""
-        return await self._view.read_from(self._sender, secret_id)
+        return await self._view.look_from(self._sender, secret_id)
+
+    async def load(self, secret_id: str, version: Version) -> bytes:
+        """As `Store` says."""
+        return await self._view.load(self._key(secret_id), version)
+
+    def _key(self, secret_id: str) -> Key:
+        return Key("from", self._sender, secret_id)
 
     async def consume(self, secret_id: str) -> Reading:
         """Takes a one-time secret; SecretNotFound when somebody was faster."""

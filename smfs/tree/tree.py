@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,6 +15,7 @@ import anyio.abc
 
 from smfs.client.view import View
 from smfs.errors import (
+    InvalidInput,
     InvalidName,
     IsADirectory,
     NoSuchName,
@@ -26,8 +27,11 @@ from smfs.tree.area import Area
 from smfs.tree.context import Context
 from smfs.tree.directories import FromDirectory, Root, SharedDirectory
 from smfs.tree.failures import Failures
+from smfs.tree.happenings import Happening
+from smfs.tree.links import Link
 from smfs.tree.names import check_name
-from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times
+from smfs.tree.names_directory import NamesDirectory
+from smfs.tree.node import Attributes, Directory, File, Inodes, Intent, Node, OpenFile, Times, Usage
 from smfs.tree.status import StatusFile
 from smfs.tree.stores import OwnStore
 
@@ -44,39 +48,107 @@ class Tree:
     Args:
         view: the node's space.
         now: seconds since 1970.
+        follows: whether the service's feed is followed.
 
     Attributes:
         inodes: the numbers and the nodes behind them.
         view: as given.
     """
 
-    def __init__(self, view: View, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, view: View, *, now: Callable[[], float] = time.time, follows: bool = True
+    ) -> None:
         self.view = view
+        self._follows = follows
         self._now = now
         self._started = now()
         self.inodes = Inodes()
+        self._listeners: list[Callable[[Sequence[Happening]], None]] = []
+        self._watchers: list[Callable[[], None]] = []
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._doubters: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         """Builds the nodes; asks nobody."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._failures = Failures(self._tasks, self._now)
-        context = Context(self.view, self.inodes, self._failures, self._now)
-        root = Root(self.inodes, self._now())  # the first node gets the root's number
+        context = Context(self.view, self.inodes, self._failures, self._now, self.tell)
+        self._root = root = Root(self.inodes, self._now())  # the first node gets the root's number
         self._own = Area(context, OwnStore(self.view), ("own",))
+        self._from = FromDirectory(context)
         self._shared = SharedDirectory(context)
-        self._accept = AcceptDirectory(context)
+        self._status = StatusFile(context, self.status)
         root.show(
             {
                 "own": self._own.top,
-                "from": FromDirectory(context),
+                "from": self._from,
                 "shared": self._shared,
-                ".accept": self._accept,
-                ".status": StatusFile(context, self.status),
+                ".accept": AcceptDirectory(context),
+                ".names": NamesDirectory(context),
+                ".status": self._status,
             }
         )
+        if self._follows:
+            self._tasks.start_soon(self.view.follow)
+        self._tasks.start_soon(self._keep_up)
+        self._tasks.start_soon(self._notice_doubt)
+        self._tasks.start_soon(self._notice_return)
         return self
+
+    async def _keep_up(self) -> None:
+        """Takes over what changes elsewhere as soon as the view knows of it."""
+        while True:
+            generation = self.view.generation
+            self._from.update()
+            for area in self._areas():
+                area.update()
+            self._status.changed()
+            for watcher in self._watchers:
+                watcher()
+            await self.view.wait_for_change(generation)
+
+    async def _notice_doubt(self) -> None:
+        """A service that no longer has a feed tells of nothing that the kernel keeps."""
+        while True:
+            await self.view.wait_until_told(told=True)
+            await self.view.wait_until_told(told=False)
+            for doubter in self._doubters:
+                doubter()
+
+    async def _notice_return(self) -> None:
+        """What could not be uploaded goes as soon as the service is back."""
+        while True:
+            await self.view.wait_until_live(live=False)
+            await self.view.wait_until_live(live=True)
+            self._failures.try_now()
+
+    def _areas(self) -> Sequence[Area]:
+        return (self._own, *self._from.areas(), *self._shared.areas())
+
+    # --- what changes elsewhere ---------------------------------------------------------------
+
+    def listen(self, listener: Callable[[Sequence[Happening]], None]) -> None:
+        """Has happenings passed on to `listener`, on the event loop; it must not block."""
+        self._listeners.append(listener)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Has `watcher` called, on the event loop, after whatever changed on the service."""
+        self._watchers.append(watcher)
+
+    def when_in_doubt(self, doubter: Callable[[], None]) -> None:
+        """Has `doubter` called when nothing that the kernel keeps can be relied on any more."""
+        self._doubters.append(doubter)
+
+    def tell(self, happenings: Sequence[Happening]) -> None:
+        """Passes on what was changed elsewhere; nothing that was there before the first look."""
+        if happenings and self.view.is_complete:
+            for listener in self._listeners:
+                listener(happenings)
+
+    def kernel_may_keep(self, node: Node) -> bool:
+        """Whether the kernel may keep a node's name and attributes until a happening."""
+        return self.view.is_told and node.may_be_kept
 
     async def __aexit__(
         self,
@@ -103,7 +175,7 @@ class Tree:
 
     def status(self) -> dict[str, Any]:
         """What `.status` shows: pid, identity, service, connection, counters, failures."""
-        areas = (self._own, *self._shared.areas())
+        areas = self._areas()
         return {
             "pid": os.getpid(),
             "nodeId": self.view.node_id,
@@ -113,6 +185,23 @@ class Tree:
             "failures": [asdict(failure) for failure in self._failures.list()],
         }
 
+    def usage(self) -> Usage:
+        """What `df` shows; asks nobody."""
+        listed = (self.view.own(), *self.view.sent().values())
+        sizes = [version.size or 0 for area in listed for version in area.values()]
+        return Usage(len(sizes), sum(sizes), self.view.content_limit())
+
+    def top_names(self) -> list[bytes]:
+        """The names right under the root."""
+        return [name.encode() for name in self._root.names()]
+
+    def known(self, parent: int, name: bytes) -> Node | None:
+        """The node of a name as it is known now, if there is one; asks nobody."""
+        try:
+            return self._directory(parent).known(check_name(name))
+        except SmfsError:
+            return None
+
     # --- what the kernel asks -----------------------------------------------------------------
 
     async def lookup(self, parent: int, name: bytes) -> Node:
@@ -121,11 +210,17 @@ class Tree:
             text = check_name(name)
         except InvalidName:
             raise NoSuchName("no file can have this name") from None
-        return await self._directory(parent).child(text)
+        node = await self._directory(parent).child(text)
+        if not node.may_be_kept:
+            await node.get_ready()
+        return node
 
     async def get_attributes(self, inode: int) -> Attributes:
         """What `stat` shows."""
-        return self.inodes.get(inode).attributes()
+        node = self.inodes.get(inode)
+        if not node.may_be_kept:
+            await node.get_ready()
+        return node.attributes()
 
     async def set_attributes(
         self,
@@ -156,6 +251,13 @@ class Tree:
     async def entries(self, inode: int) -> list[tuple[bytes, Node]]:
         """The names and nodes in a directory, without `.` and `..`."""
         return [(name.encode(), node) for name, node in await self._directory(inode).entries()]
+
+    def read_link(self, inode: int) -> str:
+        """Where a symbolic link leads; InvalidInput when it is none (readlink(2))."""
+        node = self.inodes.get(inode)
+        if not isinstance(node, Link):
+            raise InvalidInput("not a symbolic link")
+        return node.target
 
     async def open(self, inode: int, intent: Intent) -> OpenFile:
         """Opens a file."""
@@ -194,6 +296,13 @@ class Tree:
         await source.rename(
             check_name(old_name), target, check_name(new_name), no_replace=no_replace
         )
+
+    async def exchange(
+        self, one_parent: int, one_name: bytes, other_parent: int, other_name: bytes
+    ) -> None:
+        """Gives each of two names what the other one stands for; NoSuchName when one is missing."""
+        source, target = self._directory(one_parent), self._directory(other_parent)
+        await source.exchange(check_name(one_name), target, check_name(other_name))
 
     async def extended_attribute(self, inode: int, name: bytes) -> bytes:
         """The value of an extended attribute; NoAttribute when there is none."""

@@ -25,7 +25,7 @@ def _options(name: str) -> set[str]:
         option
         for parameter in command.params
         if isinstance(parameter, click.Option) and not parameter.hidden
-        for option in parameter.opts
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
 
 
@@ -59,4 +59,5 @@ def test_the_example_of_a_file_is_one(tmp_path: Path) -> None:
     assert (default.profile, default.service) == ("work", "https://secrets.example.org")
     home = config.load_settings(config.Flags(profile="home"), environment)
     assert (home.service, home.allow_unsigned) == (None, False)
-    assert config.load_settings(config.Flags(profile="old"), environment).allow_unsigned
+    old = config.load_settings(config.Flags(profile="old"), environment)
+    assert (old.allow_unsigned, old.cache, old.max_stale) == (True, False, 12 * 3600)

@@ -211,6 +211,37 @@ def test_status_of_what_is_no_mount_is_told(program: Program, tmp_path: Path) ->
     assert len(outcome.err.splitlines()) == 1
 
 
+def test_status_tells_how_stale_a_mount_is(program: Program, tmp_path: Path) -> None:
+    """Whatever `.status` holds is shown, what lies deeper with its way there."""
+    cache = {"path": "/home/me/.cache/smfs/default.cache", "size": 4096, "entries": 3}
+    status = {"source": "cache", "age": 61.5, "cache": cache, "service": None}
+    (tmp_path / ".status").write_text(json.dumps(status))
+
+    shown = program.must("status", tmp_path).splitlines()
+
+    assert {"source: cache", "age: 61.5", "cache.entries: 3", "service: -"} <= set(shown)
+    assert json.loads(program.must("status", "--json", tmp_path)) == status
+
+
+def test_the_background_knows_the_options(mount: Mount) -> None:
+    """Those about the cache too."""
+    directory = mount("--no-cache", "--max-stale", "1h", "--allow-unsigned")
+
+    process = json.loads((directory / ".status").read_text())["pid"]
+    arguments = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    assert {"--no-cache", "--max-stale=1h", "--allow-unsigned"} <= set(arguments)
+
+
+def test_a_time_that_is_none_is_refused_before_anything_is_made(program: Program) -> None:
+    """With the exit code of wrong usage."""
+    outcome = program("mount", "--max-stale", "soon", program.home / "secrets")
+
+    assert outcome.code == 2
+    assert "'soon'" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert list(program.home.iterdir()) == []
+
+
 def test_the_background_keeps_no_directory_in_use(program: Program, mount: Mount) -> None:
     """The place where it was started can be unmounted and removed."""
     process = json.loads((mount() / ".status").read_text())["pid"]

@@ -98,7 +98,12 @@ def test_accepting_can_end(alice: Node, bob: Node) -> None:
 
     assert bob.must("ls", "--senders") == f"{alice.node_id}  until 2099-01-31T18:00:00Z"
     assert json.loads(bob.must("ls", "--senders", "--json")) == [
-        {"node": alice.node_id, "until": "2099-01-31T18:00:00Z", "secrets": 0}
+        {
+            "node": alice.node_id,
+            "petnames": [],
+            "until": "2099-01-31T18:00:00Z",
+            "secrets": 0,
+        }
     ]
 
 

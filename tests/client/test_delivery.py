@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from smfs import errors
+from smfs.client import connection
 from smfs.client.client import Client, create_client
 
 pytestmark = pytest.mark.anyio
@@ -38,22 +39,99 @@ async def test_a_service_that_is_away_is_told_after_a_few_attempts(
     assert wire.count("/getSecret") == 4
 
 
-async def test_every_attempt_is_signed_anew(alice: Client, wire: Any, faults: Any) -> None:
-    """Every attempt is signed anew."""
+async def test_what_may_have_arrived_is_made_again_byte_for_byte(
+    alice: Client, wire: Any, faults: Any
+) -> None:
+    """So that it cannot be carried out once more later; only then it is signed anew."""
     await alice.set_secret("id", "text")
     bodies = []
 
     async def watch(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         bodies.append(json.loads(request.content))
-        if len(bodies) < 3:
+        if len(bodies) == 1:
             await faults.answer_lost(request, pass_on)
         return await pass_on(request)
 
     wire.always("/setSecret", watch)
     await alice.set_secret("id", "more")
-    assert len({body["signature"] for body in bodies}) == 3
-    assert len({body["nonce"] for body in bodies}) == 3
-    assert len({body["secret"] for body in bodies}) == 1
+    assert [bodies[0] == body for body in bodies] == [True, True, False]
+    assert bodies[1]["nonce"] != bodies[2]["nonce"]
+    assert bodies[1]["secret"] == bodies[2]["secret"]
+
+
+async def test_every_attempt_to_read_is_signed_anew(alice: Client, wire: Any, faults: Any) -> None:
+    """The same bytes would only be refused."""
+    await alice.set_secret("id", "text")
+    wire.next("/getSecret", faults.answer_lost, faults.answer_lost)
+    assert await alice.get_secret("id") == "text"
+    assert wire.count("/getSecret") == 3
+
+
+@pytest.mark.parametrize("change", ["write", "delete", "share", "un-share", "deny"])
+async def test_what_arrives_late_undoes_nothing_that_came_after(
+    alice: Client, bob: Client, wire: Any, faults: Any, change: str
+) -> None:
+    """A request that hung on the way and was given up is carried out before the next, or never."""
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "shared")
+    await alice.set_secret("id", "own")
+    calls: dict[str, tuple[str, Callable[[], Awaitable[None]]]] = {
+        "write": ("/setSecret", lambda: alice.set_secret("id", "late")),
+        "delete": ("/deleteSecret", lambda: alice.delete_secret("id")),
+        "share": ("/shareSecretTo", lambda: bob.share_secret_to(alice, "id", "late")),
+        "un-share": ("/deleteSharedSecret", lambda: bob.delete_shared_secret(alice, "id")),
+        "deny": ("/deleteSubSpace", lambda: alice.stop_accepting_secrets_from(bob)),
+    }
+    path, late = calls[change]
+    on_the_way = []
+
+    async def hold_back(request: httpx.Request, _: Passing) -> httpx.Response:
+        on_the_way.append(request)
+        raise httpx.ReadError("the connection broke", request=request)
+
+    wire.always(path, hold_back)
+    with pytest.raises(errors.ServiceUnavailable):
+        await late()
+    wire.mend()
+
+    await alice.set_secret("id", "new")
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "new")
+    assert len({request.content for request in on_the_way}) == 1
+    refused = await wire.inner.handle_async_request(on_the_way[0])
+    assert refused.status_code == 401
+    assert await alice.get_secret("id") == "new"
+    assert await alice.get_secret_from(bob, "id") == "new"
+
+
+async def test_an_answer_to_another_request_is_none(alice: Client, wire: Any) -> None:
+    """A service of ours says what it answers; without that, nothing was done."""
+    await alice.discover()
+    await alice.set_secret("id", "before")
+    answers: list[httpx.Response] = []
+
+    async def answer_the_first(request: httpx.Request, pass_on: Passing) -> httpx.Response:
+        if not answers:
+            answers.append(await pass_on(request))
+        kept = answers[0]
+        return httpx.Response(200, headers=kept.headers, content=kept.content, request=request)
+
+    wire.always("/setSecret", answer_the_first)
+    await alice.set_secret("id", "text")
+    with pytest.raises(errors.ServiceUnavailable, match="another request"):
+        await alice.set_secret("id", "more")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"ok":false}', b'"ok"'])
+async def test_only_a_plain_yes_says_that_something_was_done(
+    alice: Client, wire: Any, faults: Any, body: bytes
+) -> None:
+    """From an original too."""
+    wire.is_original = True
+    await alice.set_secret("id", "text")
+    wire.always("/setSecret", faults.answers(200, body))
+    with pytest.raises(errors.ServiceUnavailable):
+        await alice.set_secret("id", "more")
 
 
 async def test_a_service_that_hangs_ends_in_a_deadline(
@@ -274,12 +352,46 @@ async def test_an_opening_by_a_code_for_one_use_survives_a_lost_answer(
 async def test_a_one_time_secret_lost_on_the_way_is_no_missing_one(
     alice: Client, bob: Client, wire: Any, faults: Any
 ) -> None:
-    """A one-time secret lost on the way is no missing one."""
+    """An original has no second answer, and the secret is gone."""
+    wire.is_original = True
     await alice.accept_secrets_from(bob)
     await bob.share_secret_to(alice, "id", "once", one_time=True)
     wire.next("/getSecretFrom", faults.answer_lost)
     with pytest.raises(errors.ServiceUnavailable, match="lost"):
         await alice.get_secret_from(bob, "id")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_one_time_secret_whose_answer_is_lost_is_answered_again(
+    alice: Client, bob: Client, wire: Any, faults: Any, lost: int
+) -> None:
+    """Our service keeps the answer for a while, for whoever asked for it."""
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "once", one_time=True)
+    wire.next("/getSecretFrom", faults.answer_lost, *[faults.request_lost] * (lost - 1))
+    wire.next("/repeatSecretFrom", faults.answer_lost)
+    assert await alice.get_secret_from(bob, "id") == "once"
+    with pytest.raises(errors.SecretNotFound):
+        await alice.get_secret_from(bob, "id")
+    assert wire.count("/repeatSecretFrom") == 2
+
+
+async def test_what_somebody_else_consumed_is_gone(
+    alice: Client, bob: Client, make_client: Make, wire: Any, faults: Any
+) -> None:
+    """An attempt that never arrived has consumed nothing, and the service knows it."""
+    twin = make_client(secret_key_hex="a1" * 32)
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "once", one_time=True)
+
+    async def steal(request: httpx.Request, _pass_on: object) -> httpx.Response:
+        assert await twin.get_secret_from(bob, "id") == "once"
+        raise httpx.ReadError("the connection broke", request=request)
+
+    wire.next("/getSecretFrom", steal)
+    with pytest.raises(errors.SecretNotFound):
+        await alice.get_secret_from(bob, "id")
+    assert wire.count("/repeatSecretFrom") > 0
 
 
 async def test_a_hook_whose_answer_is_lost_is_added_once(
@@ -420,6 +532,18 @@ async def test_a_page_at_that_address_is_no_discovery(
     """A page at that address is no discovery."""
     wire.always("/.well-known/smfs", faults.answers(200, body))
     assert await alice.discover() is None
+
+
+async def test_who_seems_an_original_is_asked_again_after_a_minute(
+    alice: Client, wire: Any, faults: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been the page of a network that wants a password first."""
+    wire.always("/.well-known/smfs", faults.answers(200, b"<html>Welcome"))
+    assert await alice.discover() is None
+    wire.mend()
+    assert await alice.discover() is None
+    monkeypatch.setattr(connection, "_ORIGINAL_S", 0)
+    assert await alice.discover() is not None
 
 
 async def test_a_service_that_is_away_is_not_taken_for_an_original(

@@ -17,7 +17,7 @@ from smfs.client.addresses import is_loopback, normalise_url
 from smfs.client.clock import RequestClock, http_date
 from smfs.client.embedded import embedded_transport
 from smfs.client.hooks import NotificationHook, parse_hooks
-from smfs.client.known import sent_id, split_sent_id
+from smfs.client.known import Key, own_key, sent_id
 from smfs.client.locks import KeyedLocks
 from smfs.client.nonces import Nonces
 from smfs.client.retries import Attempts, Delivery, backoff, retry_after
@@ -138,9 +138,9 @@ def test_what_cannot_be_repeated_is_not_repeated() -> None:
 def test_copies_have_ids_of_their_own() -> None:
     """Copies have ids of their own."""
     for secret_id in ("id", "a/b", "", "/"):
-        assert split_sent_id(sent_id(NODE, secret_id)) == (NODE, secret_id)
+        assert own_key(sent_id(NODE, secret_id)) == Key("sent", NODE, secret_id)
     for other in ("id", ".smfs", ".smfs/sent/x/id", f".smfs/sent/{NODE}", f"sent/{NODE}/id"):
-        assert split_sent_id(other) is None
+        assert own_key(other) in (None, Key("own", "", other))
 
 
 @pytest.mark.parametrize(

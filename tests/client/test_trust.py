@@ -17,13 +17,19 @@ from smfs.client.view import View
 from smfs.crypto.box import Box, seal_box
 from smfs.crypto.envelope import Address, seal_envelope
 from smfs.crypto.identity import Identity
-from smfs.protocol import canonical
+from smfs.protocol import canonical, discovery
 from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 
 pytestmark = pytest.mark.anyio
 
 Passing = Callable[[httpx.Request], Awaitable[httpx.Response]]
 Make = Callable[..., Client]
+
+
+def receipt(request: httpx.Request) -> dict[str, str]:
+    """The header that says that an answer belongs to this request: anybody can make it."""
+    signature = json.loads(request.content)["signature"]
+    return {discovery.RECEIPT_HEADER: discovery.receipt_of(signature)}
 
 
 class Liar:
@@ -44,7 +50,7 @@ class Liar:
         value = self._value(route, body)
         if value is None:
             return await pass_on(request)
-        return httpx.Response(200, json=value, request=request)
+        return httpx.Response(200, json=value, headers=receipt(request), request=request)
 
     def _value(self, route: str, body: dict[str, Any]) -> Any:
         secret_id = body.get("secretId", "")
@@ -439,7 +445,7 @@ async def test_a_consumed_secret_does_not_come_back(
 
     async def replay(request: httpx.Request, _pass_on: Any) -> httpx.Response:
         body = seal_box(alice.node_id, text.encode()).to_json()
-        return httpx.Response(200, json=body, request=request)
+        return httpx.Response(200, json=body, headers=receipt(request), request=request)
 
     wire.always("/getSubSpace", replay)
     with pytest.raises(errors.RolledBack):

@@ -151,12 +151,30 @@ async def test_extended_attributes_are_neither_listed_nor_set(
     assert failed.value.errno == errno.ENODATA
 
 
-async def test_names_are_not_exchanged(operations: MountOperations) -> None:
-    """RENAME_EXCHANGE: EINVAL, as rename(2) says of filesystems without it."""
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (pyfuse3.RENAME_EXCHANGE, errno.EPERM),  # since nothing at the top can be renamed
+        (pyfuse3.RENAME_EXCHANGE | pyfuse3.RENAME_NOREPLACE, errno.EINVAL),
+        (4, errno.EINVAL),  # RENAME_WHITEOUT
+        (8, errno.EINVAL),
+    ],
+)
+async def test_the_flags_of_a_rename(
+    operations: MountOperations, flags: int, expected: int
+) -> None:
+    """What is not known, or makes no sense together, is EINVAL (renameat2(2))."""
     with pytest.raises(pyfuse3.FUSEError) as failed:
-        await operations.rename(ROOT, b"own", ROOT, b"from", pyfuse3.RENAME_EXCHANGE, CALLER)
+        await operations.rename(ROOT, b"own", ROOT, b"from", flags, CALLER)
 
-    assert failed.value.errno == errno.EINVAL
+    assert failed.value.errno == expected
+
+
+async def test_statfs_waits_for_nobody(operations: MountOperations) -> None:
+    """The service of this mount is away, and was never there."""
+    shown = await operations.statfs(CALLER)
+
+    assert shown.f_bavail * shown.f_frsize >= 2**20
 
 
 async def test_an_open_file_lives_from_open_to_release(operations: MountOperations) -> None:

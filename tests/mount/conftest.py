@@ -26,6 +26,20 @@ PROGRAM = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
 """Seconds after which a program counts as hung."""
 
+_SEE = """
+import os, select, subprocess, sys
+status = os.open(".status", os.O_RDONLY)
+changes = select.poll()
+changes.register(status, select.POLLPRI)
+while True:
+    os.pread(status, 1, 0)
+    done = subprocess.run(["bash", "-c", sys.argv[1]], stdout=subprocess.PIPE)
+    if done.returncode == 0:
+        break
+    assert changes.poll(60_000), "nothing has changed"
+sys.stdout.buffer.write(done.stdout)
+"""
+
 SETPRIV = shutil.which("setpriv") or "setpriv"
 NOBODY = 65534
 ACCOUNTS = ["root", "ordinary"] if os.geteuid() == 0 else ["own"]
@@ -119,6 +133,14 @@ class Home:
     def bash(self, script: str, *, cwd: Path) -> Outcome:
         """Runs a script of bash."""
         return self.run("bash", "-c", script, cwd=cwd)
+
+    def see(self, mount: Path, script: str) -> bytes:
+        """Runs a script of bash in a mount, after each change on the service, until it succeeds.
+
+        Returns:
+            what it then printed.
+        """
+        return self.do("python3", "-c", _SEE, script, cwd=mount)
 
     def smfs(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Outcome:
         """Runs smfs to its end; `more` is added to its environment."""
@@ -265,6 +287,61 @@ class Home:
         )
 
 
+class Followed:
+    """A mount that hears of changes made elsewhere.
+
+    The mount is told of them by the test; once mounts follow the service by themselves, `tell`
+    has nothing to do.
+
+    Args:
+        home: whose it is.
+        profile: of which identity.
+    """
+
+    def __init__(self, home: Home, profile: str = "default") -> None:
+        self.directory = home.make("mount")
+        program = Path(__file__).with_name("teller.py")
+        prefix = home.account.prefix(may_reach_all=True)
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-P", str(program), profile, str(self.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=home.path,
+            env=home.environment,
+        )
+        home.adopt(self.directory)
+        assert self._answer() == b"ready\n"
+
+    def tell(self, *changes: tuple[str, str]) -> None:
+        """Tells of changes: what happened (a `Kind`), and the path from the mount point."""
+        self.order(changes)
+
+    def order(self, order: object) -> None:
+        """Has the mount do one of the things that `teller.py` knows."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+        assert self._answer() == b"told\n"
+
+    def end(self) -> None:
+        """Waits for its end; it is unmounted already."""
+        assert self.process.wait(PATIENCE) == 0
+        self.close()
+
+    def close(self) -> None:
+        """Ends it, if it has not ended."""
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _answer(self) -> bytes:
+        assert self.process.stdout is not None
+        _wait_for(self.process.stdout.fileno(), "the mount to do what it was told")
+        return self.process.stdout.readline()
+
+
 def _read_until(terminal: int, awaited: bytes | None) -> None:
     """Reads what a program shows until it shows something, or (None) until it ends."""
     shown = b""
@@ -324,6 +401,15 @@ def service(home: Home) -> str:
 def mounted(home: Home) -> Path:
     """One mount of the default identity."""
     return home.mount()
+
+
+@pytest.fixture
+def followed(home: Home) -> Iterator[Followed]:
+    """A mount of the default identity that hears of changes made elsewhere."""
+    home.smfs("init")
+    made = Followed(home)
+    yield made
+    made.close()
 
 
 @pytest.fixture

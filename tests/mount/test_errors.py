@@ -59,7 +59,7 @@ def test_the_top_of_the_mount_is_fixed(home: Home, mounted: Path) -> None:
     for script in ("echo x >x", "mkdir x", "rmdir own", "mv own x", "rm .status"):
         assert home.bash(script, cwd=mounted).code == 1, script
     listed = home.do("ls", "-A", mounted).split()
-    assert sorted(listed) == [b".accept", b".status", b"from", b"own", b"shared"]
+    assert sorted(listed) == [b".accept", b".names", b".status", b"from", b"own", b"shared"]
 
 
 def test_too_large_is_told_and_the_old_content_stays(
@@ -137,18 +137,21 @@ def restarted(home: Home) -> Iterator[_Service]:
 
 
 def test_a_service_that_is_away_is_told_at_once(home: Home, restarted: _Service) -> None:
-    """By reading, by writing and by listing, within the deadline; the root answers all the time."""
+    """By writing, within the deadline; what is known is read; the root answers all the time."""
     directory = home.mount("--service", restarted.address, profile="away")
     own = directory / "own"
     home.bash("echo before >f", cwd=own)
     restarted.stop()
 
-    for script in ("echo x >new", "echo x >f", "echo x >>f", "cat f"):
+    for script in ("echo x >new", "echo x >f", "echo x >>f", "rm f", "mv f g"):
         outcome = home.bash(script, cwd=own)
         assert outcome.code == 1, script
         assert re.search("No route to host|timed out", outcome.err), outcome
     assert home.run("ls", directory).code == 0
+    assert home.do("cat", own / "f") == b"before\n"
+    assert home.do("ls", own) == b"f\n"
     assert home.status(directory)["connection"] == "unreachable"
+    assert home.status(directory)["source"] == "cache"
 
     restarted.come_back()
     assert home.do("cat", own / "f") == b"before\n"

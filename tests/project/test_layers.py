@@ -35,7 +35,7 @@ ONLY = {
     "asyncio": ("smfs.cli",),
     "uvicorn": ("smfs.cli",),
     "click": ("smfs.cli",),
-    "sqlite3": ("smfs.service",),
+    "sqlite3": ("smfs.service", "smfs.client.cache"),
     "tomllib": ("smfs.config",),
     "tomlkit": ("smfs.config", "smfs.cli"),
 }

@@ -75,6 +75,8 @@ NUMBER_LIKE = st.text("-+.eE0123456789", min_size=1, max_size=30)
 @example(0.000001)
 @example(2**53 + 1)
 @example({"b": 1, "10": 2, "9": 3, "a": 4, "4294967295": 5, "4294967294": 6})
+@example({**{f"k{number}": number for number in range(20)}, "1": 0, "0": 1})
+@example([{"b": 1, "1": 2}, {"1": 2, "b": 1}, {"b" * 300: 1, "1": 2}])
 def test_it_writes_what_javascript_writes(javascript: Javascript, value: Any) -> None:
     """Every value has the text that JSON.stringify gives it, byte for byte."""
     assert canonical.encode(value).encode() == javascript(json.dumps(value).encode())
@@ -92,6 +94,8 @@ def test_numbers_are_laid_out_as_in_javascript(javascript: Javascript, value: fl
 @example('{"a":1,"a":2}')
 @example('{"b":1,"a":2,"b":3}')
 @example('{"__proto__":1,"2":1,"1":1,"__proto__":2}')
+@example('{"b":1,"\\u0032":2,"1" :3}')
+@example('{"a":{"b":1,"0":2}}')
 @example("1e400")
 @example("-1e400")
 @example("[1e-400]")

@@ -68,8 +68,9 @@ def body_of(request_type: type[Request]) -> dict[str, Any]:
     """A body that is in order."""
     values: dict[str, Any] = {"isOneTimeSecret": True, "closureDate": None, "size": 5}
     values |= {"timestamp": 180000, "signature": HEX[128], "nonce": 1}
-    values |= {"notificationHookId": HEX[32]}
-    texts = ("action", "secretId", "secret", "type", "targetId", "notifyURL")
+    values |= {"notificationHookId": HEX[32], "first": HEX[128]}
+    values |= {"since": 7, "listing": False, "contents": True, "wait": 0}
+    texts = ("feed", "action", "secretId", "secret", "type", "targetId", "notifyURL")
     names = [field.name for field in requests.wire_fields(request_type)]
     return {name: values.get(name, "" if name in texts else HEX[64]) for name in names}
 

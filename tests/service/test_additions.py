@@ -11,13 +11,18 @@ import pytest
 
 from smfs.crypto.identity import Identity
 from smfs.protocol import canonical, discovery, requests, signing
+from smfs.protocol.requests import Request, SignedRequest
 from smfs.service import Service, create_service
 
 pytestmark = pytest.mark.anyio
 
 Ask = Callable[..., Awaitable[Any]]
 PAGE = (Path(__file__).parents[2] / "docs" / "additions.md").read_text()
-DESCRIPTION, SIGNED_TEXT, BODY, HEADER = re.findall(r"```(?:json)?\n(.*?)\n```", PAGE, re.DOTALL)
+BLOCKS = re.findall(r"```(?:json)?\n(.*?)\n```", PAGE, re.DOTALL)
+DESCRIPTION, *_, HEADER, RECEIPT = BLOCKS
+CHECK_SHARE, GET_CHANGES, REPEAT = BLOCKS[1:3], BLOCKS[3:5], BLOCKS[6:8]
+CHANGES = BLOCKS[5]
+[SEED] = re.findall(r"secret key `([0-9a-f]{64})`", PAGE)
 
 
 async def test_the_description_is_the_page_s(database: Path, ask: Ask, clock: Any) -> None:
@@ -33,22 +38,53 @@ async def test_the_description_is_the_page_s(database: Path, ask: Ask, clock: An
     assert parsed.to_wire() == answer.json
 
 
-def test_the_request_is_the_page_s() -> None:
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        (requests.CheckShare, CHECK_SHARE),
+        (requests.GetChanges, GET_CHANGES),
+        (requests.RepeatSecretFrom, REPEAT),
+    ],
+)
+def test_the_requests_are_the_page_s(kind: type[SignedRequest], example: list[str]) -> None:
     """The example's signature fits, and is over the text that the page shows."""
-    request = requests.parse(requests.CheckShare, canonical.decode(BODY))
-    [seed] = re.findall(r"secret key `([0-9a-f]{64})`", PAGE)
-    signer = Identity.from_secret_key_hex(seed)
+    signed_text, body = example
+    request = requests.parse(kind, canonical.decode(body))
+    signer = Identity.from_secret_key_hex(SEED)
     assert signer.node_id == request.public_key
-    assert canonical.encode(signing.sign(signer, request).to_wire()) == BODY
-    assert request.path() + canonical.encode(request.payload()) == SIGNED_TEXT
+    assert canonical.encode(signing.sign(signer, request).to_wire()) == body
+    assert request.path() + canonical.encode(request.payload()) == signed_text
     assert signing.verify(request)
 
 
-def test_the_fields_are_the_page_s() -> None:
+@pytest.mark.parametrize("kind", requests.ADDITIONS)
+def test_the_fields_are_the_page_s(kind: type[Request]) -> None:
     """Every field of the table, in its order."""
-    table = PAGE.split("## The request `checkShare`")[1].split("Signed with")[0]
+    table = PAGE.split(f"## The request `{kind.route()}`")[1].split("Signed with")[0]
     rows = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert rows == [field.name for field in requests.wire_fields(requests.CheckShare)]
+    assert rows == [field.name for field in requests.wire_fields(kind)]
+
+
+async def test_the_changes_are_the_page_s(
+    node: Callable[..., Any], clock: Any, follow: Callable[..., Any]
+) -> None:
+    """The example is what happens to a space that was opened at that time."""
+    me = await node(Identity.from_secret_key_hex(SEED)).open_space()
+    bob = await node(Identity(bytes(32))).open_space()
+    other = Identity(b"\2" * 32).node_id
+    follower = follow(me)
+    await follower.catch_up()
+    await me.set("db-password", "1")
+    await me.accept(bob, 1_800_003_600_000)
+    await bob.share(me, "door-code", "2", once=True)
+    await bob.share(me, "old", "3")
+    await bob.do(requests.DeleteSharedSecret, shared_to_id=me.node_id, secret_id="old")
+    await bob.accept(me)
+    await me.accept(other)
+    await me.do(requests.DeleteSubSpace, from_id=other)
+    answer = await me.send(follower.request())
+    [feed] = re.findall(r'"feed":"(\w+)"', CHANGES)
+    assert answer.opened(me.identity).replace(follower.feed, feed) == CHANGES
 
 
 async def check_and_share(sender: Any, recipient: str, secret_id: str) -> tuple[Any, Any]:
@@ -141,3 +177,33 @@ async def test_the_header_is_the_page_s(alice: Any) -> None:
     answer = await alice.set("x", "y")
     revision = answer.headers[discovery.REVISION_HEADER]
     assert f"{discovery.REVISION_HEADER}: {revision}" == HEADER
+
+
+def test_the_receipt_is_the_page_s() -> None:
+    """That of the request above it."""
+    receipt = discovery.receipt_of(canonical.decode(CHECK_SHARE[1])["signature"])
+    assert f"{discovery.RECEIPT_HEADER}: {receipt}" == RECEIPT
+
+
+async def test_every_answer_to_a_signed_request_has_its_receipt(
+    service: Service, alice: Any, ask: Ask, clock: Any
+) -> None:
+    """What went well, what was refused, and what was not let in; no other."""
+    identity = Identity(b"\7" * 32)
+    request = requests.GetSecretSpace(
+        public_key=identity.node_id,
+        timestamp=signing.frame(clock.now_ms),
+        signature=signing.UNSIGNED,
+        nonce=1,
+    )
+    signed = signing.sign(identity, request)
+    body = canonical.encode(signed.to_wire())
+    for status in (200, 401):
+        answer = await ask(service, "/getSecretSpace", body)
+        assert answer.status == status
+        assert answer.headers[discovery.RECEIPT_HEADER] == signed.signature[:64]
+    assert discovery.RECEIPT_HEADER in (await alice.set("x", "y")).headers
+    code = canonical.encode({"authCode": requests.AUTH_CODE_NODE_ID})
+    unsigned = await ask(service, "/getNodeId", code)
+    assert unsigned.status == 200
+    assert discovery.RECEIPT_HEADER not in unsigned.headers

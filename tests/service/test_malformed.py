@@ -69,6 +69,8 @@ BY_CHECK: dict[Any, st.SearchStrategy[Any]] = {
 }
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "auth_code": st.just(requests.AUTH_CODE_OPEN_SPACE) | hex_digits,
+    "wait": st.integers(max_value=0),
+    "first": st.text("0123456789abcdef", min_size=128, max_size=128),
     "notification_hook_id": st.text("0123456789abcdef", min_size=32, max_size=32),
     **dict.fromkeys(("from_id", "share_to_id", "shared_to_id"), node_id),
 }

@@ -182,8 +182,8 @@ async def test_a_newer_database_is_refused(database: Path, restarting: Callable[
     """In words that say what to do, and without a change to it."""
     async with restarting():
         pass
-    execute(database, "UPDATE service SET schema = 2")
-    with pytest.raises(ConfigError, match=r"is of version 2.*update smfs"):
+    execute(database, "UPDATE service SET schema = 3")
+    with pytest.raises(ConfigError, match=r"is of version 3.*update smfs"):
         async with restarting():
             pass
 

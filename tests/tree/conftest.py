@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +29,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._inner = inner
         self.requests: Counter[str] = Counter()
         self.is_cut = False
+        self.cut_routes: set[str] = set()
         self.listings_take = 0.0
         self._answered: dict[str, trio.Event] = {}
         self._asked: dict[str, trio.Event] = {}
@@ -50,7 +52,7 @@ class Wire(httpx.AsyncBaseTransport):
         route = request.url.path.removeprefix("/")
         self.requests[route] += 1
         self._asked.pop(route, trio.Event()).set()
-        if self.is_cut:
+        if self.is_cut or route in self.cut_routes:
             raise httpx.ConnectError("the wire is cut", request=request)
         if route == "getSecretSpace":
             await trio.sleep(self.listings_take)
@@ -185,17 +187,20 @@ class World:
         self.service = service
         self._nursery = nursery
 
-    async def mount(self, key: str | None = None, *, ttl: float = 5.0) -> Kernel:
+    async def mount(
+        self, key: str | None = None, *, ttl: float = 5.0, follows: bool = False
+    ) -> Kernel:
         """A tree of a new node, or of the one with this secret key."""
-        kernel: Kernel = await self._nursery.start(self._hold, key, ttl)
+        hold = functools.partial(self._hold, key, ttl, follows=follows)
+        kernel: Kernel = await self._nursery.start(hold)
         return kernel
 
     async def _hold(
-        self, key: str | None, ttl: float, *, task_status: trio.TaskStatus[Kernel]
+        self, key: str | None, ttl: float, *, follows: bool, task_status: trio.TaskStatus[Kernel]
     ) -> None:
         wire = Wire(embedded_transport(self.service))
         client = create_client("http://embedded", key, transport=wire, deadline=5.0)
-        async with client, Tree(View(client, ttl=ttl)) as tree:
+        async with client, Tree(View(client, ttl=ttl), follows=follows) as tree:
             task_status.started(Kernel(tree, tree.view, wire))
             await trio.sleep_forever()
 

@@ -69,14 +69,6 @@ class NamespaceMachine(RuleBasedStateMachine):
         """Takes an id away that is there."""
         self.discard_any(data.draw(st.sampled_from(sorted(self.model.ids))))
 
-    @rule(secret_ids=st.sets(IDS, max_size=4))
-    def replace(self, secret_ids: set[str]) -> None:
-        """Makes other ids the whole set."""
-        self.space.replace(secret_ids)
-        self.model.ids &= secret_ids
-        for secret_id in secret_ids:
-            self.model.add(secret_id)
-
     @rule(data=st.data(), secret_id=IDS)
     def make_directory(self, data: st.DataObject, secret_id: str) -> None:
         """Makes a directory, there already or not, over a file or not."""

@@ -14,6 +14,7 @@ from smfs.errors import (
     OtherArea,
     ServiceUnavailable,
 )
+from smfs.tree.node import Intent
 
 pytestmark = pytest.mark.trio
 
@@ -63,6 +64,24 @@ async def test_a_rename_that_fails_changes_nothing(own: Kernel) -> None:
 
     assert await own.ls("own") == ["a"]
     assert await own.read("own/a") == b"A"
+
+
+async def test_a_rename_that_fails_half_way_leaves_two_files(own: Kernel) -> None:
+    """The kernel goes on calling the node by its old name: what is written there lands there."""
+    await own.write("own/a", b"A")
+    node, parent = await own.walk("own/a"), await own.walk("own")
+    own.wire.cut_routes.add("deleteSecret")
+    with pytest.raises(ServiceUnavailable):
+        await own.tree.rename(parent.inode, b"a", parent.inode, b"b")
+    own.wire.cut_routes.clear()
+
+    opened = await own.tree.open(node.inode, Intent(read=True, write=True, truncate=True))
+    await opened.write(0, b"new")
+    await opened.flush()
+    await opened.release()
+    assert await own.read("own/a") == b"new"
+    assert await own.read("own/b") == b"A"
+    assert await own.ls("own") == ["a", "b"]
 
 
 async def test_scratch_files_never_travel(own: Kernel) -> None:

@@ -165,19 +165,32 @@ async def test_unlinked_while_open_is_never_uploaded(own: Kernel) -> None:
         await own.stat("own/a")
 
 
-async def test_a_node_whose_name_is_gone_is_stale(own: Kernel) -> None:
-    """A reader that looked it up a moment before a rename looks it up once more."""
+async def test_a_node_whose_name_got_another_file(own: Kernel) -> None:
+    """A reader gets the new content; who changes it looks it up once more."""
     await own.write("own/a", b"old")
     node = await own.walk("own/a")
     await own.write("own/b", b"new")
     await own.mv("own/b", "own/a")
 
-    for intent in (Intent(), Intent(read=False, write=True, truncate=True)):
+    opened = await own.tree.open(node.inode, Intent())
+    assert await opened.read(0, 9) == b"new"
+    await opened.release()
+    for intent in (Intent(write=True), Intent(read=False, write=True, truncate=True)):
         with pytest.raises(StaleNode):
             await own.tree.open(node.inode, intent)
     with pytest.raises(StaleNode):
         await own.tree.set_attributes(node.inode, size=0)
     assert await own.read("own/a") == b"new"
+
+
+async def test_a_node_whose_name_is_gone_is_stale(own: Kernel) -> None:
+    """Whoever looked it up a moment before looks it up once more, and hears that it is gone."""
+    await own.write("own/a", b"old")
+    node = await own.walk("own/a")
+    await own.rm("own/a")
+
+    with pytest.raises(StaleNode):
+        await own.tree.open(node.inode, Intent())
 
 
 async def test_what_is_gone_has_no_links(own: Kernel) -> None:

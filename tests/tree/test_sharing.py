@@ -216,7 +216,7 @@ async def test_the_root_asks_nobody(own: Kernel) -> None:
     """`ls ~` cannot hang on us."""
     own.wire.is_cut = True
 
-    assert await own.ls("") == [".accept", ".status", "from", "own", "shared"]
+    assert await own.ls("") == [".accept", ".names", ".status", "from", "own", "shared"]
     for name in await own.ls(""):
         await own.stat(name)
     assert sum(own.wire.requests.values()) == 0

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from smfs.protocol import requests
 from smfs.protocol.requests import Request
-from smfs.service.domain import codes, hooks, own, sharing, spaces
+from smfs.service.domain import changes, codes, hooks, own, sharing, spaces
+from smfs.service.domain.changes import Page
 from smfs.service.domain.operation import Checked, Operation, Sealed
 
-__all__ = ["EVENTS", "FUNCTIONS", "READING", "Checked", "Operation", "Sealed"]
+__all__ = ["EVENTS", "FUNCTIONS", "READING", "Checked", "Operation", "Page", "Sealed"]
 
 FUNCTIONS: Final[Mapping[type[Request], Callable[..., Any]]] = MappingProxyType(
     {
@@ -28,7 +29,9 @@ FUNCTIONS: Final[Mapping[type[Request], Callable[..., Any]]] = MappingProxyType(
         requests.DeleteSubSpace: spaces.delete_sub_space,
         requests.ShareSecretTo: sharing.share_secret_to,
         requests.CheckShare: sharing.check_share,
+        requests.GetChanges: changes.get_changes,
         requests.GetSecretFrom: sharing.get_secret_from,
+        requests.RepeatSecretFrom: sharing.repeat_secret_from,
         requests.DeleteSharedSecret: sharing.delete_shared_secret,
         requests.AddNotificationHook: hooks.add_notification_hook,
         requests.GetNotificationHooks: hooks.get_notification_hooks,
@@ -44,6 +47,8 @@ READING: Final = frozenset(
         requests.GetSubSpace,
         requests.GetNotificationHooks,
         requests.CheckShare,
+        requests.GetChanges,
+        requests.RepeatSecretFrom,
     }
 )
 """The requests that change nothing, so that nothing of them must survive a loss of power."""

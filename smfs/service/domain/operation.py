@@ -117,6 +117,6 @@ class Operation:
         if from_id:
             self.closed += self.rows.hooks.on(node_id, Target(from_id))
             self.rows.delete_sub_space(node_id, from_id)
-            self.rows.next_revision(node_id)
+            self.rows.feed.sender_went(node_id, from_id, self.rows.next_revision(node_id))
         else:
             self.rows.delete_space(node_id)

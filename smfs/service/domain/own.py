@@ -37,7 +37,7 @@ def delete_secret(op: Operation, request: requests.DeleteSecret) -> None:
     op.space(node_id)
     if not op.rows.delete_secret(node_id, OWN, secret_id):
         raise SecretNotFound(secret_id)
-    op.changed(node_id)
+    op.rows.feed.secret_went(node_id, OWN, secret_id, op.changed(node_id))
 
 
 def require_id(secret_id: str) -> None:

@@ -46,8 +46,21 @@ def get_secret_from(op: Operation, request: requests.GetSecretFrom) -> Box:
         raise SecretNotFound(secret_id)
     if found.is_one_time:
         op.rows.delete_secret(node_id, sender, secret_id)
-        op.changed(node_id)
+        op.rows.feed.secret_went(node_id, sender, secret_id, op.changed(node_id))
+        op.rows.handed.add(node_id, request.signature, sender, secret_id, found.box)
     return found.box
+
+
+def repeat_secret_from(op: Operation, request: requests.RepeatSecretFrom) -> Box:
+    """What an earlier getSecretFrom of the asker consumed; nobody is told."""
+    node_id, sender, secret_id = request.public_key, request.from_id, request.secret_id
+    require_id(secret_id)
+    op.space(node_id)
+    op.met.clear()
+    found = op.rows.handed.find(node_id, request.first, sender, secret_id)
+    if found is None:
+        raise SecretNotFound(secret_id)
+    return found
 
 
 def delete_shared_secret(op: Operation, request: requests.DeleteSharedSecret) -> None:
@@ -58,4 +71,5 @@ def delete_shared_secret(op: Operation, request: requests.DeleteSharedSecret) ->
     op.accepted(recipient, sender)
     if not op.rows.delete_secret(recipient, sender, secret_id):
         raise SecretNotFound(secret_id)
-    op.rows.next_revision(recipient)
+    revision = op.rows.next_revision(recipient)
+    op.rows.feed.secret_went(recipient, sender, secret_id, revision)

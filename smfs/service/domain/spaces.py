@@ -67,7 +67,7 @@ def delete_sub_space(op: Operation, request: requests.DeleteSubSpace) -> None:
     op.space(node_id)
     op.accepted(node_id, from_id, meet=False)
     op.rows.delete_sub_space(node_id, from_id)
-    op.changed(node_id)
+    op.rows.feed.sender_went(node_id, from_id, op.changed(node_id))
 
 
 def _check_date(op: Operation, date: float | None) -> None:

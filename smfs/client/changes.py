@@ -1,0 +1,280 @@
+"""Taking a page of the change feed over into the maps of a view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import anyio
+
+from smfs.client.envelopes import Envelopes, Stored
+from smfs.client.known import Key, Known, own_key
+from smfs.client.listing import is_opened_as, version_of
+from smfs.client.versions import Version
+from smfs.crypto.box import Box
+from smfs.protocol.changes import (
+    SENDER,
+    Change,
+    Changes,
+    NodeChanged,
+    NodeGone,
+    SecretChanged,
+    SecretGone,
+)
+from smfs.protocol.spaces import StoredSecret
+
+_NEVER: Final = 2**53
+_AT_ONCE: Final = 200  # secrets that are opened in one go
+
+
+class Changing:
+    """What the pages of a feed do to the maps.
+
+    A revision says which of two versions is the newer one. Where one was learnt without it, by
+    asking for a single secret, the history's count of moments does.
+
+    Args:
+        envelopes: the secrets of the node.
+        known: the maps.
+    """
+
+    def __init__(self, envelopes: Envelopes, known: Known) -> None:
+        self._envelopes = envelopes
+        self._known = known
+        self._sealed: set[Key] = set()
+        self._soon = anyio.Event()
+        self._listed: set[Key] | None = None
+        self._listed_nodes: set[tuple[str, str]] = set()
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether a full listing is under way."""
+        return self._listed is not None
+
+    def begin_anew(self) -> None:
+        """Another feed counts in other revisions."""
+        self._known.forget_revisions()
+
+    async def apply(self, page: Changes, mark: int) -> bool:
+        """Takes over one page, its contents included.
+
+        Args:
+            page: the page.
+            mark: the history's, from before it was asked for.
+
+        Returns:
+            False when something was learnt meanwhile of which the page may be older or newer:
+            nothing was taken over then, and it is to be asked for again.
+        """
+        if any(self._is_unclear(change, mark) for change in page.changes):
+            return False
+        if page.since == 0:
+            self._listed, self._listed_nodes = set(), set()
+            if self._known.recipients is None:
+                self._known.recipients = {}
+        opened = await self._opened(page.changes)
+        now = anyio.current_time()
+        for change in page.changes:
+            match change:
+                case SecretChanged():
+                    self._put(change, opened, now)
+                case SecretGone():
+                    self._drop(change)
+                case NodeChanged():
+                    self._put_node(change)
+                case NodeGone():
+                    self._drop_node(change)
+        if self._listed is not None and not page.more:
+            self._drop_unlisted(page.revision)
+        self._known.settle(page.revision)
+        return True
+
+    def _is_unclear(self, change: Change, mark: int) -> bool:
+        if not isinstance(change, SecretChanged):
+            return False
+        key = _key(change)
+        known = None if key is None else self._known.get(key)
+        if key is None or known is None or known.revision is not None or not known.is_opened:
+            return False
+        if is_opened_as(known, StoredSecret(change.box, change.one_time)):
+            return False
+        return self._envelopes.history.changed_since(self._envelopes.address(key), mark)
+
+    def announce(self, page: Changes) -> None:
+        """Takes over which secrets there are, before their contents come."""
+        for change in page.changes:
+            if isinstance(change, NodeChanged):
+                self._put_node(change)
+            elif isinstance(change, SecretChanged):
+                key = _key(change)
+                if key is not None and self._known.get(key) is None:
+                    self._announce(key, change)
+
+    # --- secrets ------------------------------------------------------------------------------
+
+    async def _opened(self, changes: Iterable[Change]) -> dict[Key, Stored]:
+        """Opens what is compared with an opened version; the rest is opened when it is wanted."""
+        wanted = {}
+        for change in changes:
+            key = _key(change) if isinstance(change, SecretChanged) else None
+            if (
+                key is not None
+                and isinstance(change, SecretChanged)
+                and self._compares(key, change)
+            ):
+                address = self._envelopes.address(key)
+                wanted[address] = key, StoredSecret(change.box, change.one_time)
+        found = await self._envelopes.inspect_all(
+            (address, secret) for address, (_, secret) in wanted.items()
+        )
+        return {wanted[address][0]: stored for address, stored in found.items()}
+
+    def _compares(self, key: Key, change: SecretChanged) -> bool:
+        known = self._known.get(key)
+        if known is None:
+            # One that is new is looked at soon, and may be our own.
+            return self._listed is None
+        if self._known.is_newer(key, change.revision) or known.revision == change.revision:
+            return False
+        return known.is_opened and not is_opened_as(
+            known, StoredSecret(change.box, change.one_time)
+        )
+
+    def _put(self, change: SecretChanged, opened: dict[Key, Stored], now: float) -> None:
+        key = _key(change)
+        if key is None:
+            return
+        if self._listed is not None:
+            self._listed.add(key)
+        if self._known.is_newer(key, change.revision):
+            return
+        known, stored = self._known.get(key), opened.get(key)
+        if stored is not None and (known is None or known.revision != change.revision):
+            self._put_opened(key, change, stored, now)
+        elif known is not None and known.is_opened:
+            self._put_again(key, change, known, now)
+        else:
+            self._announce(key, change)
+
+    def _put_opened(self, key: Key, change: SecretChanged, stored: Stored, now: float) -> None:
+        address = self._envelopes.address(key)
+        is_ours = self._envelopes.under_way.is_ours(address, stored.token)
+        if not is_ours:
+            stored = self._envelopes.judged(address, stored)
+        version = version_of(stored, self._known.get(key), now, change.revision)
+        self._known.put(key, version, here=is_ours)
+
+    def _put_again(self, key: Key, change: SecretChanged, known: Version, now: float) -> None:
+        """The echo of a write of ours, or a version that is known already."""
+        self._known.put(key, known.confirmed(change.revision, change.box or known.box, now))
+
+    def _announce(self, key: Key, change: SecretChanged) -> None:
+        self.put_sealed(key, change.box, one_time=change.one_time, revision=change.revision)
+
+    def put_sealed(
+        self, key: Key, box: Box | None, *, one_time: bool, revision: int | None
+    ) -> None:
+        """Notes a version that is opened when it is wanted, or when there is time.
+
+        Args:
+            key: of the secret.
+            box: as it is stored; None where it has yet to come.
+            one_time: whether it is handed out only once.
+            revision: the service's number for it.
+        """
+        version = Version(
+            token="",
+            box=box,
+            size=None,
+            one_time=one_time,
+            sender=None,
+            signed_at=None,
+            checked_at=anyio.current_time(),
+            changed_at=time.time(),
+            problem=None,
+            revision=revision,
+        )
+        self._known.put(key, version)
+        self._sealed.add(key)
+
+    def _drop(self, change: SecretGone) -> None:
+        key = _key(change)
+        if key is None or self._known.is_newer(key, change.revision):
+            return
+        address = self._envelopes.address(key)
+        self._known.drop(key, here=self._envelopes.under_way.is_ours(address, None))
+
+    # --- senders and recipients ---------------------------------------------------------------
+
+    def _put_node(self, change: NodeChanged) -> None:
+        self._listed_nodes.add((change.role, change.node_id))
+        if change.role != SENDER:
+            self._known.put_recipient(change.node_id, change.closure_date)
+        elif not self._known.is_sender_newer(change.node_id, change.revision):
+            self._known.put_sender(change.node_id, _whole(change.closure_date))
+
+    def _drop_node(self, change: NodeGone) -> None:
+        self._listed_nodes.discard((change.role, change.node_id))
+        if change.role == SENDER:
+            self._known.drop_sender(change.node_id)
+        else:
+            self._known.drop_recipient(change.node_id)
+
+    def _drop_unlisted(self, revision: int) -> None:
+        """After a full listing: what is in none of its pages is gone."""
+        listed, self._listed = self._listed or set(), None
+        for node_id in list(self._known.senders()):
+            if (SENDER, node_id) not in self._listed_nodes:
+                self._known.drop_sender(node_id)
+        for node_id in list(self._known.recipients or ()):
+            if ("recipient", node_id) not in self._listed_nodes:
+                self._known.drop_recipient(node_id)
+        for key, version in list(self._known.items()):
+            is_newer = version.revision is not None and version.revision > revision
+            if key not in listed and not is_newer:
+                self._known.drop(key)
+
+    # --- opening what was put sealed ----------------------------------------------------------
+
+    async def open(self, keys: Iterable[Key]) -> None:
+        """Opens versions whose boxes are here; what has changed meanwhile is left alone."""
+        sealed = {}
+        for key in keys:
+            version = self._known.get(key)
+            if version is not None and not version.is_opened and version.box is not None:
+                secret = StoredSecret(version.box, version.one_time)
+                sealed[self._envelopes.address(key)] = key, version, secret
+        found = await self._envelopes.inspect_all(
+            (address, secret) for address, (_, _, secret) in sealed.items()
+        )
+        for address, stored in found.items():
+            key, version, _ = sealed[address]
+            if self._known.get(key) is version:
+                judged = self._envelopes.judged(address, stored)
+                opened = version_of(judged, version, version.checked_at, version.revision)
+                self._known.put(key, opened)
+
+    def open_soon(self) -> None:
+        """Has `open_regularly` open what is still sealed."""
+        if self._sealed:
+            self._soon.set()
+
+    async def open_regularly(self) -> None:
+        """Opens what was put sealed, a part at a time, whenever `open_soon` says so."""
+        while True:
+            await self._soon.wait()
+            self._soon = anyio.Event()
+            while self._sealed:
+                part = [self._sealed.pop() for _ in range(min(_AT_ONCE, len(self._sealed)))]
+                await self.open(part)
+
+
+def _key(change: SecretChanged | SecretGone) -> Key | None:
+    if change.from_id:
+        return Key("from", change.from_id, change.secret_id)
+    return own_key(change.secret_id)
+
+
+def _whole(date: float | None) -> int | None:
+    return None if date is None or not abs(date) < _NEVER else int(date)

@@ -1,0 +1,244 @@
+"""Following a service's change feed: what keeps the maps of a view exact (docs/additions.md)."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+import time
+from typing import Final
+
+import anyio
+
+from smfs.client.changes import Changing
+from smfs.client.envelopes import Envelopes
+from smfs.client.retries import Delivery
+from smfs.client.shared import again
+from smfs.client.spaces import read_changes
+from smfs.errors import ServiceError, ServiceUnavailable, SmfsError, UnknownRoute
+from smfs.protocol.changes import LONGEST_WAIT_MS, Changes
+from smfs.protocol.requests import GetChanges
+
+_log: Final = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+_ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
+_NUDGE_S: Final = 1.0
+
+
+class State(enum.Enum):
+    """How far the maps can be believed."""
+
+    OFF = "off"
+    """There is no feed: who wants to know something asks the service."""
+    STARTING = "starting"
+    """Nobody knows yet whether there is one."""
+    FILLING = "filling"
+    """The names are known, the contents are on their way."""
+    LIVE = "live"
+    """The maps are what the service has."""
+    AWAY = "away"
+    """The service cannot be reached; the maps are what it had."""
+
+
+class Feed:
+    """Follows the feed for as long as `run` runs.
+
+    Args:
+        envelopes: the secrets of the node.
+        changing: takes its pages over into the maps.
+
+    Attributes:
+        state: how far the maps can be believed.
+        cursor: the feed's identity and the revision that the maps stand for.
+        is_running: whether `run` runs.
+        is_complete: whether the maps ever were all that the service had.
+        confirmed_at: `time.time()` when they were last known to be current; None: never.
+    """
+
+    def __init__(self, envelopes: Envelopes, changing: Changing) -> None:
+        self._envelopes = envelopes
+        self._changing = changing
+        self.state = State.OFF
+        self.cursor = ("", 0)
+        self.is_running = False
+        self.is_complete = False
+        self.confirmed_at: float | None = None
+        self._failure: SmfsError | None = None
+        self._failures = 0
+        self._moved = anyio.Event()
+        self._hurry = anyio.Event()
+
+    # --- what it knows ------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> SmfsError:
+        """Why the service cannot be used."""
+        return again(self._failure) if self._failure else ServiceUnavailable("not reached yet")
+
+    def age(self) -> float | None:
+        """Seconds since the maps were last known to be current; None: they never were."""
+        return None if self.confirmed_at is None else max(0.0, time.time() - self.confirmed_at)
+
+    async def wait_for_move(self) -> None:
+        """Returns after the next change of the state."""
+        await self._moved.wait()
+
+    async def wait_for(self, *states: State) -> None:
+        """Returns once it is in one of these states."""
+        while self.state not in states:
+            await self._moved.wait()
+
+    async def settled(self, patience: float | None) -> State:
+        """The state once it is known whether there is a feed, after `patience` seconds at most."""
+        if self.state is State.STARTING:
+            with anyio.move_on_after(patience):
+                await self.wait_for(State.OFF, State.FILLING, State.LIVE, State.AWAY)
+        return self.state
+
+    async def filled(self) -> None:
+        """Returns once no contents are on their way."""
+        while self.state is State.FILLING:
+            await self._moved.wait()
+
+    async def nudge(self) -> None:
+        """Tries at once to reach a service that is away, and returns when that is decided."""
+        if self.state is State.AWAY:
+            failures = self._failures
+            self._hurry.set()
+            with anyio.move_on_after(_NUDGE_S):
+                while self._failures == failures:
+                    await self._moved.wait()
+
+    # --- following ----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Has everybody wait until it is known whether there is a feed."""
+        self.is_running = True
+        self._set(State.STARTING)
+
+    def begin_with(self, cursor: tuple[str, int], confirmed_at: float) -> None:
+        """Goes on from what was known before; fields as the attributes."""
+        self.cursor, self.confirmed_at = cursor, confirmed_at
+        self.is_complete = True
+
+    async def run(self) -> None:
+        """Follows the feed until it is cancelled."""
+        self.begin()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._changing.open_regularly)
+                while True:
+                    await self._try_to_follow()
+        finally:
+            self.is_running = False
+            self._set(State.OFF)
+
+    async def _try_to_follow(self) -> None:
+        try:
+            await self._follow()
+        except UnknownRoute:
+            self._envelopes.session.connection.forget()
+        except (ServiceError, ServiceUnavailable) as error:
+            self._fail(error)
+            await self._rest(self._pause())
+
+    async def _follow(self) -> None:
+        found = await self._envelopes.session.connection.discover()
+        if found is None or GetChanges.route() not in found.features:
+            self._succeed()
+            self._set(State.OFF)
+            await self._rest(_ORIGINAL_PAUSE_S)
+            self._envelopes.session.connection.forget()
+            return
+        await self._catch_up()
+        while True:
+            self.is_complete = True
+            self._set(State.LIVE)
+            self._changing.open_soon()
+            page = await self._ask_and_apply(wait=LONGEST_WAIT_MS)
+            if page.more:
+                await self._catch_up()
+
+    async def _catch_up(self) -> Changes:
+        page = await self._ask_and_apply()
+        if page.since == 0 and page.more:
+            await self._list_names()
+            self._set(State.FILLING)
+        while page.more:
+            page = await self._ask_and_apply()
+        return page
+
+    async def _ask_and_apply(self, *, wait: int = 0) -> Changes:
+        feed, since = self.cursor
+        while True:
+            mark = self._envelopes.history.mark()
+            page = await self._ask(feed, since, wait=wait, listing=self._changing.is_listing)
+            if page.feed != feed:
+                self._changing.begin_anew()
+            if await self._changing.apply(page, mark):
+                break
+            wait = 0
+        self.cursor = page.feed, page.revision
+        self._succeed()
+        return page
+
+    async def _list_names(self) -> None:
+        """Learns which secrets there are, which takes far less time than to fetch them all."""
+        feed, since = "", 0
+        while True:
+            page = await self._ask(feed, since, contents=False, listing=since > 0)
+            self._changing.announce(page)
+            feed, since = page.feed, page.revision
+            if not page.more:
+                return
+
+    async def _ask(
+        self, feed: str, since: int, *, wait: int = 0, listing: bool = False, contents: bool = True
+    ) -> Changes:
+        answer = await self._envelopes.session.call(
+            GetChanges,
+            Delivery(patience=wait / 1000, tries=1),
+            feed=feed,
+            since=since,
+            listing=listing,
+            contents=contents,
+            wait=wait,
+        )
+        return await read_changes(self._envelopes.session.identity, answer.value)
+
+    # --- success and failure ------------------------------------------------------------------
+
+    def was_listed(self) -> None:
+        """A service without a feed was asked for all that it has."""
+        if self.is_running:
+            self.is_complete = True
+            self.confirmed_at = time.time()
+
+    def _succeed(self) -> None:
+        self.confirmed_at = time.time()
+        if self._failures:
+            _log.info("the service is back")
+        self._failures, self._failure = 0, None
+
+    def _fail(self, error: SmfsError) -> None:
+        if not self._failures:
+            _log.warning("the service cannot be used: %s", type(error).__name__)
+        self._failures += 1
+        self._failure = error
+        self._set(State.AWAY)
+
+    def _pause(self) -> float:
+        longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 10))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
+    async def _rest(self, seconds: float) -> None:
+        self._hurry = anyio.Event()
+        with anyio.move_on_after(seconds):
+            await self._hurry.wait()
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()

@@ -1,0 +1,91 @@
+"""Whether what is known can be believed, or the service must be asked, or cannot be."""
+
+from __future__ import annotations
+
+from smfs.client.connection import Connection
+from smfs.client.feed import Feed, State
+from smfs.errors import ServiceUnavailable
+
+_START_S = (
+    2.0  # for so long a mount that knows something waits for a service that is slow to answer
+)
+
+
+class Freshness:
+    """The rules of staleness (the design, section 4).
+
+    Args:
+        feed: what the service tells by itself.
+        connection: the way to the service.
+        max_stale: for how many seconds what is known may be read while the service is away; None:
+            for ever.
+    """
+
+    def __init__(self, feed: Feed, connection: Connection, max_stale: float | None) -> None:
+        self._feed = feed
+        self._connection = connection
+        self._max_stale = max_stale
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the maps are what the service has, as far as one can know."""
+        return self._feed.state in (State.LIVE, State.FILLING)
+
+    @property
+    def source(self) -> str:
+        """`live`, or `cache` while the service is away."""
+        is_away = self._feed.state is State.AWAY or (
+            self._feed.state is not State.LIVE and self._connection.health.connection != "connected"
+        )
+        return "cache" if is_away else "live"
+
+    async def must_ask(self, *, for_names: bool = False) -> bool:
+        """Whether the service has to be asked; what is known will do otherwise.
+
+        Args:
+            for_names: whether it is enough to know which secrets there are.
+
+        Raises:
+            ServiceUnavailable: when it is away and what is known is too old, or nothing is.
+        """
+        match await self._settled():
+            case State.LIVE:
+                return False
+            case State.FILLING:
+                return not for_names
+            case State.OFF:
+                return True
+        self.check_age(self._feed.failure)
+        return False
+
+    async def need_service(self) -> bool:
+        """Makes sure that the service is there, as far as that can be known without asking it.
+
+        Returns:
+            whether what is known can be believed.
+
+        Raises:
+            ServiceUnavailable: when it is away; it was tried once more.
+        """
+        state = await self._settled()
+        if state is State.AWAY:
+            await self._feed.nudge()
+            state = await self._settled()
+        if state in (State.AWAY, State.STARTING):
+            raise self._feed.failure
+        return state is not State.OFF
+
+    def check_age(self, failure: ServiceUnavailable | Exception) -> None:
+        """Raises `failure` when what is known is not to be read any more."""
+        age = self._feed.age()
+        is_too_old = self._max_stale is not None and (age is None or age > self._max_stale)
+        if is_too_old or not self._feed.is_complete:
+            raise failure
+
+    def may_fall_back(self) -> bool:
+        """Whether what a listing once told will do when the service, which has no feed, is away."""
+        return self._feed.is_running
+
+    async def _settled(self) -> State:
+        patience = _START_S if self._feed.is_complete else None
+        return await self._feed.settled(patience)

@@ -1,0 +1,64 @@
+"""The rows of one-time secrets that were handed out, kept for answers that get lost."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smfs.crypto.box import Box
+from smfs.protocol import signing
+from smfs.service.keys import node_key, secret_key
+
+
+class HandedRows:
+    """What was handed out lately, in one transaction.
+
+    Args:
+        connection: in a transaction.
+        now: ms since 1970.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self._run = connection.execute
+        self._now = now
+
+    def add(self, node_id: str, signature: str, from_id: str, secret_id: str, box: Box) -> None:
+        """A secret was handed out to a node.
+
+        Args:
+            node_id: to whom.
+            signature: of the request, 128 hex digits.
+            from_id: who had shared it.
+            secret_id: its id.
+            box: the answer.
+        """
+        self._run(
+            "INSERT INTO handed_out VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                node_key(node_id),
+                bytes.fromhex(signature),
+                node_key(from_id),
+                secret_key(secret_id),
+                bytes.fromhex(box.reference_point_hex),
+                bytes.fromhex(box.encrypted_content_hex),
+                self._now,
+            ),
+        )
+
+    def find(self, node_id: str, signature: str, from_id: str, secret_id: str) -> Box | None:
+        """What was handed out; arguments as of `add`."""
+        row = self._run(
+            "SELECT point, content FROM handed_out"
+            " WHERE node_id = ? AND signature = ? AND from_id = ? AND secret_id = ? AND time > ?",
+            (
+                node_key(node_id),
+                bytes.fromhex(signature),
+                node_key(from_id),
+                secret_key(secret_id),
+                self._now - signing.REPLAY_WINDOW_MS,
+            ),
+        ).fetchone()
+        return Box(row[0].hex(), row[1].hex()) if row else None
+
+    def forget(self) -> None:
+        """What was handed out so long ago that nobody asks for it any more."""
+        self._run("DELETE FROM handed_out WHERE time <= ?", (self._now - signing.REPLAY_WINDOW_MS,))

@@ -1,0 +1,188 @@
+"""Databases of the schema before the change feed are upgraded when they are opened."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from smfs.crypto.box import seal_box
+from smfs.crypto.identity import Identity
+from smfs.protocol.changes import RECIPIENT, SENDER
+from smfs.service.file import APPLICATION_ID
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA_1 = Path(__file__).with_name("schema_1.sql").read_text()
+SERVICE = Identity(b"\5" * 32)
+ALICE, BOB, STRANGER = (Identity(bytes([number]) * 32) for number in (1, 2, 3))
+OPENED = 1_800_000_000_000_000
+FAR = 4e12
+OPENER = """
+import sys, pathlib, anyio
+from smfs.service import create_service
+
+async def main():
+    async with create_service(pathlib.Path(sys.argv[1])) as service:
+        print(service.node_id)
+
+anyio.run(main)
+"""
+
+
+@pytest.fixture
+def old(database: Path) -> Path:
+    """A database of schema 1: alice accepts bob and a stranger, bob accepts alice."""
+    database.parent.mkdir(mode=0o700)
+    database.touch(0o600)
+    alice, bob, stranger = (bytes.fromhex(each.node_id) for each in (ALICE, BOB, STRANGER))
+    box = seal_box(ALICE.node_id, b"kept")
+    point = bytes.fromhex(box.reference_point_hex)
+    content = bytes.fromhex(box.encrypted_content_hex)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(SCHEMA_1)
+        seed = bytes.fromhex(SERVICE.secret_key_hex)
+        connection.execute("INSERT INTO service VALUES (1, 1, ?, ?)", (b"i" * 16, seed))
+        connection.executemany(
+            "INSERT INTO spaces (node_id, closure_date, revision) VALUES (?, ?, ?)",
+            [(alice, FAR, OPENED + 4), (bob, None, OPENED + 1)],
+        )
+        connection.executemany(
+            "INSERT INTO sub_spaces (node_id, from_id, closure_date, place) VALUES (?, ?, ?, ?)",
+            [
+                (alice, bob, FAR + 1, OPENED + 1),
+                (alice, stranger, FAR - 1, OPENED + 2),
+                (bob, alice, None, OPENED + 1),
+            ],
+        )
+        connection.executemany(
+            "INSERT INTO secrets (node_id, from_id, secret_id, point, content, place, revision)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (alice, b"", b"x", point, content, OPENED + 3, OPENED + 3),
+                (alice, bob, b"x", point, content, OPENED + 4, OPENED + 4),
+            ],
+        )
+        connection.commit()
+    return database
+
+
+def described(database: Path) -> list[Any]:
+    """Tables with their columns, and indices with theirs."""
+    with closing(sqlite3.connect(database)) as connection:
+        names = connection.execute(
+            "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+        ).fetchall()
+        return [
+            (kind, name, connection.execute(f"PRAGMA {kind}_xinfo({name})").fetchall())
+            for kind, name in names
+        ]
+
+
+async def test_an_old_database_goes_on(
+    old: Path, restarting: Callable[[], Any], node: Callable[..., Any], follow: Callable[..., Any]
+) -> None:
+    """The service keeps its key, everybody what is his, and the feed tells all of it."""
+    async with restarting() as service:
+        assert service.node_id == SERVICE.node_id
+        alice, bob, stranger = (node(each, service) for each in (ALICE, BOB, STRANGER))
+        assert await alice.get("x") == "kept"
+        followers = [follow(each) for each in (alice, bob)]
+        for follower in followers:
+            assert (await follower.ask(since=OPENED + 1)).since == 0
+            await follower.catch_up()
+        assert set(followers[0].secrets) == {("", "x"), (BOB.node_id, "x")}
+        assert followers[0].nodes == {
+            (SENDER, BOB.node_id): FAR + 1,
+            (SENDER, STRANGER.node_id): FAR - 1,
+            (RECIPIENT, BOB.node_id): None,
+        }
+        assert followers[1].nodes == {
+            (SENDER, ALICE.node_id): None,
+            (RECIPIENT, ALICE.node_id): FAR,
+        }
+        newcomer = follow(await stranger.open_space())
+        await newcomer.catch_up()
+        assert newcomer.nodes == {(RECIPIENT, ALICE.node_id): FAR - 1}
+        await alice.set("x", "new")
+        for follower in followers:
+            assert (await follower.step()).since > 0
+
+
+async def test_an_upgraded_database_is_like_a_new_one(
+    old: Path, tmp_path: Path, restarting: Callable[[], Any]
+) -> None:
+    """Column by column and index by index."""
+    async with restarting():
+        pass
+    fresh = tmp_path / "fresh.db"
+    script = Path(sys.modules["smfs.service"].__path__[0]) / "schema.sql"
+    with closing(sqlite3.connect(fresh)) as connection:
+        connection.executescript(script.read_text())
+    assert described(old) == described(fresh)
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("SELECT schema FROM service").fetchall() == [(2,)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        feeds = connection.execute("SELECT feed, floor - revision FROM spaces").fetchall()
+    assert [(len(feed), above) for feed, above in feeds] == [(16, 0), (16, 0)]
+    assert feeds[0] != feeds[1]
+
+
+def opener(database: Path) -> subprocess.Popen[str]:
+    """Another process that opens the same database."""
+    return subprocess.Popen(
+        [sys.executable, "-c", OPENER, str(database)], stdout=subprocess.PIPE, text=True
+    )
+
+
+async def test_many_processes_upgrade_at_once(old: Path) -> None:
+    """One of them does it, and none fails."""
+    for one in [opener(old) for _ in range(3)]:
+        out, _ = await anyio.to_thread.run_sync(one.communicate)
+        assert (one.returncode, out.strip()) == (0, SERVICE.node_id)
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("SELECT count(*) FROM recipients").fetchall() == [(3,)]
+
+
+async def test_an_upgrade_that_fails_changes_nothing(
+    old: Path, restarting: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one transaction."""
+    before = described(old)
+    script = Path(sys.modules["smfs.service"].__path__[0]) / "upgrade.sql"
+    broken = re.sub(r"UPDATE service.*", "UPDATE nothing SET schema = 2;", script.read_text())
+    monkeypatch.setattr("importlib.resources.files", lambda _: FakeFiles(broken))
+    with pytest.raises(Exception, match="cannot use the database"):
+        async with restarting():
+            pass
+    monkeypatch.undo()
+    assert described(old) == before
+    async with restarting() as service:
+        assert service.node_id == SERVICE.node_id
+
+
+class FakeFiles:
+    """A package of one file, whatever it is called."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def joinpath(self, _name: str) -> FakeFiles:
+        """The file."""
+        return self
+
+    def read_text(self, _encoding: str) -> str:
+        """What is in it."""
+        return self._text
