@@ -151,13 +151,16 @@ def start(turn: Turn) -> None:
 
 def run_ls(directory: Path, *options: str) -> None:
     """`ls`."""
-    subprocess.run(
+    ended = subprocess.run(
         ["ls", *options, directory],
-        check=True,
+        check=False,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env={**os.environ, "LC_ALL": "C"},
         timeout=LISTING_PATIENCE,
     )
+    if ended.returncode:
+        raise BrokenError(ended.stderr.decode(errors="replace").splitlines()[0])
 
 
 def list_names(turn: Turn) -> None:

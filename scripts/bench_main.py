@@ -23,7 +23,7 @@ from bench_report import machine, print_profiles, print_table
 from bench_service import Space
 from bench_subjects import Floor, Smfs, Subject, stop_all
 from bench_tools import TOOLS, missing
-from bench_world import BrokenError, World
+from bench_world import SCRIPTS, BrokenError, World
 
 BEGUN = time.monotonic()
 BROKEN = (OSError, BrokenError, subprocess.SubprocessError)
@@ -68,7 +68,7 @@ class Run:
             try:
                 yield tool(self.world, self.scale.few)
             except BROKEN as error:
-                self.skipped[name] = str(error)
+                self.skipped[name] = self._told(error)
 
     def small(self) -> list[Subject]:
         """What has a thousand secrets."""
@@ -124,6 +124,10 @@ class Run:
         scale = {"few": self.scale.few, "many": self.scale.many}
         return [replace(each, title=each.title.format(**scale)) for each in case.measures]
 
+    def _told(self, error: Exception) -> str:
+        """What went wrong, without the paths of this machine."""
+        return str(error).replace(str(self.world.home), "").replace(str(SCRIPTS.parent), "")
+
     def _take(self, case: Case, subject: Subject, meter: Meter, number: int) -> bool:
         """One turn; false when it went wrong."""
         turn = Turn(subject, meter, number=number, box=self.scale.box, most=self.scale.most)
@@ -134,9 +138,9 @@ class Run:
         except BROKEN as error:
             meter.drop(subject.name, [measure.name for measure in case.measures])
             if subject.name in TOOLS:
-                self.skipped[f"{subject.name} in {case.name}"] = str(error)
+                self.skipped[f"{subject.name} in {case.name}"] = self._told(error)
             else:
-                self.broken.append(f"{case.name} on {subject.name}: {error}")
+                self.broken.append(f"{case.name} on {subject.name}: {self._told(error)}")
             return False
         return True
 

@@ -83,7 +83,7 @@ def compared(budget: Row) -> str:
 
 def titled(row: Row, budget: Row) -> str:
     """What a budget is about."""
-    more = {"requests": " (requests)", "beyond": " (beyond the round trip)", "flat": " (flat)"}
+    more = {"requests": " (requests)", "beyond": " (beyond the trip)", "flat": " (flat)"}
     return row["title"] + more.get(budget["kind"], "")
 
 
@@ -243,7 +243,7 @@ def budgets_table(report: Row) -> str:
 def quote(text: str, report: Row) -> str:
     """A text with its tables made anew."""
     tables = {
-        "ratios": ratios_table(report, PICTURED, COLOURS),
+        "ratios": ratios_table(report, PICTURED, list(COLOURS)[1:]),
         "some ratios": ratios_table(report, SOME_MEASURES, SOME_SUBJECTS),
         "budgets": budgets_table(report),
     }

@@ -20,6 +20,7 @@ from smfs.errors import (
     IsADirectory,
     NoSuchName,
     NotADirectory,
+    NotSupported,
     SmfsError,
 )
 from smfs.tree.accept import AcceptDirectory
@@ -305,7 +306,15 @@ class Tree:
         await source.exchange(check_name(one_name), target, check_name(other_name))
 
     async def extended_attribute(self, inode: int, name: bytes) -> bytes:
-        """The value of an extended attribute; NoAttribute when there is none."""
+        """The value of an extended attribute.
+
+        Raises:
+            NoAttribute: when there is none of this name.
+            NotSupported: for names that programs do not choose. `ls -l` asks for two of those, and
+                after this answer does not ask about each further file.
+        """
+        if not name.startswith(b"user."):
+            raise NotSupported("there are attributes of users only")
         return await self.inodes.get(inode).extended_attribute(name.decode("utf-8", "replace"))
 
     def access(

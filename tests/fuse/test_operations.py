@@ -147,8 +147,16 @@ async def test_extended_attributes_are_neither_listed_nor_set(
         await operations.removexattr(ROOT, b"user.x", CALLER)
     assert failed.value.errno == errno.ENOTSUP
     with pytest.raises(pyfuse3.FUSEError) as failed:
-        await operations.getxattr(ROOT, b"security.capability", CALLER)
+        await operations.getxattr(ROOT, b"user.nothing", CALLER)
     assert failed.value.errno == errno.ENODATA
+
+
+async def test_ls_need_not_ask_for_acls_file_by_file(operations: MountOperations) -> None:
+    """ENODATA would say that another file may have some, so `ls -l` would ask about each."""
+    for name in (b"system.posix_acl_access", b"security.selinux", b"security.capability"):
+        with pytest.raises(pyfuse3.FUSEError) as failed:
+            await operations.getxattr(ROOT, name, CALLER)
+        assert failed.value.errno == errno.EOPNOTSUPP
 
 
 @pytest.mark.parametrize(
