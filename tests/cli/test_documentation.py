@@ -25,7 +25,7 @@ def _options(name: str) -> set[str]:
         option
         for parameter in command.params
         if isinstance(parameter, click.Option) and not parameter.hidden
-        for option in parameter.opts
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
 
 
