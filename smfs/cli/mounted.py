@@ -18,7 +18,6 @@ _ANSWER_TIME: Final = 5.0  # seconds; `.status` never waits for the network
 _END_TIME: Final = 30.0  # seconds until the process has ended
 _UPLOAD_TIME: Final = 12.0  # seconds for what is unsent: one deadline of a request, and some more
 _PAUSE: Final = 0.05
-_LOCK_TIME: Final = 1.0
 _SHOWN: Final = 3
 
 
@@ -93,18 +92,6 @@ def lock(directory: Path) -> None:
         os.setxattr(directory / ".status", LOCK, b"")
     except OSError as error:
         raise MountError(f"the mount at {directory} cannot: {error.strerror}") from None
-
-
-def lock_soon(directory: Path) -> None:
-    """Has the kernel drop what it keeps, if the mount can do so within a moment."""
-
-    def ask() -> None:
-        with suppress(MountError):
-            lock(directory)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_LOCK_TIME)
 
 
 def clear_the_way(directory: Path) -> None:

@@ -103,7 +103,6 @@ def umount_command(directory: Path, *, lazy: bool) -> None:
     """
     from smfs.cli.mounted import (
         clear_the_way,
-        lock_soon,
         process_of,
         wait_for_end,
         wait_for_uploads,
@@ -115,8 +114,6 @@ def umount_command(directory: Path, *, lazy: bool) -> None:
         wait_for_uploads(directory)
         clear_the_way(directory)
         process = process_of(directory)
-    else:
-        lock_soon(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):
         click.echo("smfs: unmounted; its process still serves files that are open", err=True)
