@@ -141,6 +141,7 @@ async def test_what_is_there_again_is_not_removed(operations: MountOperations, t
 async def test_the_old_node_is_moved_over(operations: MountOperations, tree: Tree) -> None:
     """The name leads to it once more; the stand-in leads to the new one."""
     old = _file(tree)
+    old.attributes()  # its size is what an open goes by
     tree.inodes.remember(old)
     opened = await tree.open(old.inode, Intent())
     echo = _begin(operations, tree, Step.MOVE, Kind.REPLACED)
