@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyfuse3
 import pytest
+import trio
 
 from smfs.client.client import create_client
 from smfs.client.embedded import embedded_transport
@@ -145,8 +146,13 @@ async def test_the_old_node_is_moved_over(operations: MountOperations, tree: Tre
     tree.inodes.remember(old)
     opened = await tree.open(old.inode, Intent())
     echo = _begin(operations, tree, Step.MOVE, Kind.REPLACED)
+    changed = trio.Event()
+    tree.listen(lambda _happenings: changed.set())
     await tree.view.client.set_secret("a", "new")
     await tree.view.refresh(0)
+    if _file(tree) is old:  # a view that follows the service hears of it by and by
+        with trio.fail_after(60):
+            await changed.wait()
     new = _file(tree)
 
     name = await operations.lookup(_own(tree).inode, b"a", CALLER)
