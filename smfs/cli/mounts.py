@@ -106,14 +106,18 @@ def umount_command(directory: Path, *, lazy: bool) -> None:
     service does not take it, the mount stays, so that nothing is lost. With --lazy the mount goes
     in any case, and its process with the last open file.
     """
-    from smfs.cli.mounted import clear_the_way, process_of, wait_for_end, wait_for_uploads
+    from smfs.cli.mounted import (
+        clear_the_way,
+        process_of,
+        wait_for_end,
+        wait_for_uploads,
+    )
     from smfs.fuse.mountpoints import unmount
 
     process = None
     if not lazy:
         wait_for_uploads(directory)
-    clear_the_way(directory)
-    if not lazy:
+        clear_the_way(directory)
         process = process_of(directory)
     unmount(directory, lazy=lazy)
     if process is not None and not wait_for_end(process):

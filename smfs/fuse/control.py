@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 LOCK: Final = "user.smfs.lock"
-"""Setting it has the kernel drop all that it keeps of the mount; it has when the call returns."""
+"""Setting it to nothing has the kernel drop all that it keeps; it has when the call returns."""
 
 QUIET: Final = b"quiet"
 """Its value before an unmount: the mount does not use itself for `QUIET_S` then."""

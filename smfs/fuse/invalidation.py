@@ -123,18 +123,21 @@ class Invalidator:
 
         self._order(drop)
 
-    async def lock(self, quiet_for: float = 0.0) -> None:
-        """Drops everything that the kernel keeps, and returns when that is done.
-
-        Args:
-            quiet_for: how long, in seconds, the mount is not to be used by this thread from now
-                on, so that an unmount does not find it busy.
-        """
+    async def lock(self) -> None:
+        """Drops everything that the kernel keeps, and returns when that is done."""
         finished = trio.Event()
-        with self._changed:
-            self._quiet_until = time.monotonic() + quiet_for
         self.drop_all(lambda: self._loop.run_sync_soon(finished.set))
         await finished.wait()
+
+    async def keep_off(self, seconds: float) -> None:
+        """Makes no system call on the mount for a while, so that an unmount does not find it
+        busy; returns when none is being made.
+        """
+        idle = trio.Event()
+        with self._changed:
+            self._quiet_until = time.monotonic() + seconds
+        self._order(lambda: self._loop.run_sync_soon(idle.set))
+        await idle.wait()
 
     def close(self) -> None:
         """Has the thread end after the call that it is in; what waits is not told any more."""

@@ -146,7 +146,10 @@ class MountOperations(pyfuse3.Operations):
         if self.invalidator is None:
             raise NotSupported("nothing is mounted")
         with trio.move_on_after(_LOCK_S) as scope:
-            await self.invalidator.lock(QUIET_S if quiet else 0.0)
+            if quiet:
+                await self.invalidator.keep_off(QUIET_S)
+            else:
+                await self.invalidator.lock()
         if scope.cancelled_caught:
             raise DeadlineExceeded("the kernel has not dropped everything in time")
 
@@ -282,7 +285,7 @@ class MountOperations(pyfuse3.Operations):
     async def setxattr(
         self, inode: int, name: bytes, value: bytes, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Refused, but for the one by which the kernel is made to drop what it keeps."""
+        """Refused, but for the one by which `smfs lock` and `smfs umount` ask."""
         if name != LOCK.encode() or not isinstance(self._tree.inodes.get(inode), StatusFile):
             raise NotSupported("extended attributes cannot be set")
         await self._lock(quiet=value == QUIET)
