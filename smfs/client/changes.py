@@ -11,6 +11,7 @@ import anyio
 from smfs.client.envelopes import Envelopes, Stored
 from smfs.client.known import Key, Known, own_key
 from smfs.client.listing import is_opened_as, version_of
+from smfs.client.measuring import Measuring
 from smfs.client.versions import Version
 from smfs.crypto.box import Box
 from smfs.protocol.changes import (
@@ -25,7 +26,6 @@ from smfs.protocol.changes import (
 from smfs.protocol.spaces import StoredSecret
 
 _NEVER: Final = 2**53
-_AT_ONCE: Final = 200  # secrets that are opened in one go
 
 
 class Changing:
@@ -37,13 +37,15 @@ class Changing:
     Args:
         envelopes: the secrets of the node.
         known: the maps.
+
+    Attributes:
+        measuring: finds out the sizes of what is put unopened.
     """
 
     def __init__(self, envelopes: Envelopes, known: Known) -> None:
         self._envelopes = envelopes
         self._known = known
-        self._sealed: set[Key] = set()
-        self._soon = anyio.Event()
+        self.measuring = Measuring(envelopes.session.identity, known)
         self._listed: set[Key] | None = None
         self._listed_nodes: set[tuple[str, str]] = set()
 
@@ -173,7 +175,14 @@ class Changing:
         self.put_sealed(key, change.box, one_time=change.one_time, revision=change.revision)
 
     def put_sealed(
-        self, key: Key, box: Box | None, *, one_time: bool, revision: int | None
+        self,
+        key: Key,
+        box: Box | None,
+        *,
+        one_time: bool,
+        revision: int | None,
+        size: int | None = None,
+        changed_at: float | None = None,
     ) -> None:
         """Notes a version that is opened when it is wanted, or when there is time.
 
@@ -182,21 +191,24 @@ class Changing:
             box: as it is stored; None where it has yet to come.
             one_time: whether it is handed out only once.
             revision: the service's number for it.
+            size: in bytes, if it is known all the same.
+            changed_at: seconds since 1970; None: it is seen just now.
         """
         version = Version(
             token="",
             box=box,
-            size=None,
+            size=size,
             one_time=one_time,
             sender=None,
             signed_at=None,
             checked_at=anyio.current_time(),
-            changed_at=time.time(),
+            changed_at=time.time() if changed_at is None else changed_at,
             problem=None,
             revision=revision,
         )
         self._known.put(key, version)
-        self._sealed.add(key)
+        if size is None:
+            self.measuring.add(key)
 
     def _drop(self, change: SecretGone) -> None:
         key = _key(change)
@@ -254,20 +266,6 @@ class Changing:
                 judged = self._envelopes.judged(address, stored)
                 opened = version_of(judged, version, version.checked_at, version.revision)
                 self._known.put(key, opened)
-
-    def open_soon(self) -> None:
-        """Has `open_regularly` open what is still sealed."""
-        if self._sealed:
-            self._soon.set()
-
-    async def open_regularly(self) -> None:
-        """Opens what was put sealed, a part at a time, whenever `open_soon` says so."""
-        while True:
-            await self._soon.wait()
-            self._soon = anyio.Event()
-            while self._sealed:
-                part = [self._sealed.pop() for _ in range(min(_AT_ONCE, len(self._sealed)))]
-                await self.open(part)
 
 
 def _key(change: SecretChanged | SecretGone) -> Key | None:

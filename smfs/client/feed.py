@@ -144,7 +144,7 @@ class Feed:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._notice_sleep_regularly)
-                tasks.start_soon(self._changing.open_regularly)
+                tasks.start_soon(self._changing.measuring.run)
                 while True:
                     await self._try_to_follow()
         finally:
@@ -178,7 +178,6 @@ class Feed:
         while True:
             self.is_complete = True
             self._set(State.LIVE)
-            self._changing.open_soon()
             page = await self._ask_and_apply(wait=LONGEST_WAIT_MS)
             if page.more:
                 await self._catch_up()
@@ -204,6 +203,7 @@ class Feed:
             wait = 0
         self.cursor = page.feed, page.revision
         self._succeed()
+        self._changing.measuring.begin()
         return page
 
     async def _list_names(self) -> None:

@@ -87,7 +87,12 @@ class Keeper:
             return
         if record.token is None:
             self._changing.put_sealed(
-                key, record.box, one_time=record.one_time, revision=record.revision
+                key,
+                record.box,
+                one_time=record.one_time,
+                revision=record.revision,
+                size=record.size,
+                changed_at=record.changed_at,
             )
             return
         stored = Stored(
@@ -181,14 +186,14 @@ def _key(record: SecretRecord) -> Key | None:
 
 def _record(place: SecretPlace, version: Version) -> SecretRecord:
     # What has a problem is opened and judged anew.
-    is_fine = bool(version.token) and version.problem is None
+    is_fine = version.problem is None
     return SecretRecord(
         from_id=place.from_id,
         secret_id=place.secret_id,
         revision=version.revision,
         one_time=version.one_time,
         box=version.box,
-        token=version.token if is_fine else None,
+        token=version.token or None if is_fine else None,
         size=version.size if is_fine else None,
         sender=version.sender,
         signed_at=version.signed_at,

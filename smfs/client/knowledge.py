@@ -45,6 +45,7 @@ class Knowledge:
         self._known = Known()
         self._listing = Listing(envelopes, self._known)
         changing = Changing(envelopes, self._known)
+        self._measuring = changing.measuring
         self._contents = Contents(envelopes, self._known, changing)
         self._feed = Feed(envelopes, changing)
         self._freshness = Freshness(self._feed, client.connection, max_stale)
@@ -125,6 +126,16 @@ class Knowledge:
         version = self._known.get(key)
         is_fine = version is not None and version.problem is None and bool(version.token)
         return version if is_fine and version is not None and version.is_here else None
+
+    async def measured(self) -> None:
+        """Returns once all contents have come, and their sizes are known."""
+        await self._feed.filled()
+        if self._feed.is_running:
+            await self._measuring.wait()
+
+    async def measure(self, key: Key) -> bool:
+        """Finds out the size of a known secret; returns whether it is known now."""
+        return await self._measuring.measure(key)
 
     def content_limit(self) -> int:
         """The most bytes that any content may have, as far as is known without asking."""

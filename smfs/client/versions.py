@@ -34,7 +34,7 @@ class Version:
 
     Attributes:
         token: its identity within one view: equal tokens mean the same stored envelope; empty
-            while nobody has opened it.
+            while nobody has opened it and checked its signature.
         box: the stored service-layer box; None where it is not known, or is no box.
         size: bytes of content; None when it cannot be opened, or was not yet.
         one_time: whether it is handed out only once.
@@ -62,8 +62,18 @@ class Version:
 
     @property
     def is_opened(self) -> bool:
-        """Whether its token, size and signer are known, or why they cannot be."""
+        """Whether its token and signer are known and checked, or why they cannot be."""
         return bool(self.token) or self.problem is not None
+
+    @property
+    def mark(self) -> int | str:
+        """What stays the same while nothing but what is known of it changes."""
+        return self.token if self.revision is None else self.revision
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its size is known, or why it cannot be."""
+        return self.size is not None or self.problem is not None
 
     @property
     def is_here(self) -> bool:

@@ -20,6 +20,7 @@ from smfs.errors import DecryptionFailed, InvalidPoint, MalformedData
 _POINT: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HEX: Final = re.compile(r"[0-9a-fA-F]+")
 _BLOCK_BITS: Final = 128
+_FIELD: Final = 2**255 - 19
 _BLOCK_BYTES: Final = 16
 _SALT_BYTES: Final = 12
 
@@ -109,6 +110,28 @@ def open_box(reader: Identity, box: Box) -> bytes:
     return content
 
 
+def peek_box(reader: Identity, box: Box) -> bytes:
+    """As `open_box` for the format that our services and clients write, in half the time.
+
+    It does not check that the reference point is one, as libsodium does at most of that time's
+    cost: X25519 is safe on any. Whatever matters is opened by `open_box` all the same; this is for
+    looking at thousands of boxes, of which one wants to know the length.
+
+    Raises:
+        DecryptionFailed: when it is not for this reader, was altered, or ends in no proper padding.
+    """
+    try:
+        montgomery = _montgomery_unchecked(bytes.fromhex(box.reference_point_hex))
+        shared = bindings.crypto_scalarmult(reader.agreement_scalar, montgomery)
+        salted = _decrypt(shared, bytes.fromhex(box.encrypted_content_hex))
+    except (CryptoError, ValueError):
+        raise DecryptionFailed("the ciphertext does not decrypt with this key") from None
+    _, end, content = salted.partition(b"\0")
+    if not end:
+        raise DecryptionFailed("the ciphertext decrypts to something without a salt")
+    return content
+
+
 def _salt(content_bytes: int) -> bytes:
     """A salt that brings the ciphertext to whole 32 bytes, which the later format never has.
 
@@ -151,6 +174,12 @@ def _agree(own: Identity, other: bytes) -> bytes:
 def _montgomery(public_key: bytes) -> bytes:
     # The costliest step of sealing, and the same for everything that one node gets.
     return bindings.crypto_sign_ed25519_pk_to_curve25519(public_key)
+
+
+def _montgomery_unchecked(public_key: bytes) -> bytes:
+    """The u of an Ed25519 y (section 9.1); public values only, so its time tells nothing."""
+    y = int.from_bytes(public_key, "little") & (2**255 - 1)
+    return ((1 + y) * pow(1 - y, -1, _FIELD) % _FIELD).to_bytes(32, "little")
 
 
 def _cipher(shared: bytes) -> Cipher[modes.CBC]:

@@ -57,6 +57,19 @@ class Opened:
     signed_at: int | None = None
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What can be told of a secret without checking its signature.
+
+    Attributes:
+        size: bytes of content.
+        signed_at: ms since 1970, as it claims; None when it claims no such time.
+    """
+
+    size: int
+    signed_at: int | None
+
+
 def seal_envelope(sender: Identity, address: Address, content: bytes, signed_at: int) -> str:
     """The JSON text of a signed envelope; content that is no UTF-8 text travels as base64.
 
@@ -99,6 +112,28 @@ def open_envelope(reader: Identity, address: Address, text: bytes) -> Opened:
     signed_at, encoding = _check_signature(address, wire, box, text)
     content = _decode(encoding, boxes.open_box(reader, box))
     return Opened(content, address.sender, signed_at)
+
+
+def measure_envelope(reader: Identity, outer: Box) -> Measure:
+    """How large the content of a stored secret is; whether it can be trusted is not looked at.
+
+    Args:
+        reader: who it is encrypted to.
+        outer: the service's layer.
+
+    Raises:
+        MalformedData, DecryptionFailed: when it does not open.
+    """
+    text = boxes.peek_box(reader, outer)
+    wire = _envelope(text)
+    if wire is None:
+        return Measure(len(text), None)
+    carried = boxes.peek_box(reader, boxes.box_from_json(wire))
+    signed_at = wire.get("signedAt")
+    if _CLAIMS.isdisjoint(wire):
+        return Measure(len(carried), None)
+    content = _decode(_BASE64 if wire.get("encoding") == _BASE64 else "", carried)
+    return Measure(len(content), signed_at if _is_time(signed_at) else None)
 
 
 def _write(box: Box, sender: str, signed_at: int, encoding: str, signature: str) -> str:

@@ -41,7 +41,7 @@ class OneTimeFile(File):
     @property
     def may_be_kept(self) -> bool:
         """As `Node` says: once the size is known."""
-        return self.version.is_opened and not self.gone
+        return self.version.is_measured and not self.gone
 
     async def get_ready(self) -> None:
         """As `Node` says."""

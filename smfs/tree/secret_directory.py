@@ -27,6 +27,7 @@ from smfs.tree.secret_file import SecretFile
 if TYPE_CHECKING:
     from smfs.tree.area import Area
 
+_MEASURED_S: Final = 5.0
 _WRITABLE_MODE: Final = stat.S_IFDIR | 0o700
 _READ_ONLY_MODE: Final = stat.S_IFDIR | 0o500
 
@@ -46,6 +47,7 @@ class SecretDirectory(Directory):
         self.area = area
         self.path = path
         self.removed = False
+        self._was_read = False
 
     @property
     def held(self) -> bool:
@@ -84,6 +86,12 @@ class SecretDirectory(Directory):
         await self.area.refresh()
         if self.removed:
             return []
+        # Who reads it again wants more than names. Attributes that are listed cost far less than
+        # those that are asked for one by one.
+        if self._was_read:
+            with anyio.move_on_after(_MEASURED_S):
+                await self.area.context.view.measured()
+        self._was_read = True
         return list(self.area.children(self.path).items())
 
     async def create(self, name: str, intent: Intent) -> tuple[Node, OpenFile]:

@@ -269,7 +269,7 @@ class SecretFile(SecretNode):
             self._cached_token = version.token if self.buffer is not None else None
         self.token = version.token
         self.snapshot = version if self.handles else None
-        self._times_token = version.token
+        self._times_mark = version.mark
         self.stored = True
         self.area.saved(self, version)
         self.area.context.failures.made_good(self.area.path_of(self))
@@ -328,7 +328,7 @@ class SecretFile(SecretNode):
         self._overflowed = False
         self.token = None
         self._cached_token = None
-        self._times_token = None
+        self._times_mark = None
         if not self.stored:
             self.area.vanish(self)
         self.let_go()

@@ -55,7 +55,7 @@ class SecretNode(File):
         self.buffer: bytearray | None = None
         self.handles = 0
         self.unlinked = False
-        self._times_token: str | None = None
+        self._times_mark: int | str | None = None
         self._told_size: int | None = None
 
     @property
@@ -81,13 +81,16 @@ class SecretNode(File):
         if self.buffer is not None:
             return True
         version = self.version
-        return version is not None and version.is_opened
+        return version is not None and version.is_measured
 
     async def get_ready(self) -> None:
-        """As `Node` says: its size is found out by opening it."""
-        if self.secret_id is not None and not self.may_be_kept:
-            with contextlib.suppress(SmfsError):  # it is then shown as empty
-                await self.area.store.opened(self.secret_id)
+        """As `Node` says: its size is found out by decrypting it."""
+        if self.secret_id is None or self.may_be_kept:
+            return
+        if await self.area.store.measure(self.secret_id):
+            return
+        with contextlib.suppress(SmfsError):  # it is then shown as empty
+            await self.area.store.opened(self.secret_id)
 
     def size(self) -> int:
         """As `Node` says."""
@@ -105,10 +108,10 @@ class SecretNode(File):
         """Those of the version, unless it was written or given times here."""
         if self.buffer is None or self.snapshot is not None:
             version = self.version
-            if version is not None and version.token and version.token != self._times_token:
+            if version is not None and version.is_measured and version.mark != self._times_mark:
                 if not self.unsent:
                     self.times = Times.at(version.changed_at)
-                self._times_token = version.token
+                self._times_mark = version.mark
         return self.times
 
     def links(self) -> int:
@@ -122,6 +125,8 @@ class SecretNode(File):
 
     async def extended_attribute(self, name: str) -> bytes:
         """As `Node` says."""
-        await self.get_ready()
+        if self.secret_id is not None and self.snapshot is None:
+            with contextlib.suppress(SmfsError):
+                await self.area.store.opened(self.secret_id)
         state = "dirty" if self.unsent else "clean"
         return attributes.extended(name, self.version, self.area.context.view, state)

@@ -35,8 +35,11 @@ class Store(Protocol):
     def peek(self, secret_id: str) -> Version | None:
         """The current version, where it is known without asking and waiting, and can be read."""
 
+    async def measure(self, secret_id: str) -> bool:
+        """Finds out the size of a known version; returns whether it is known now."""
+
     async def opened(self, secret_id: str) -> Version:
-        """The known version with its size; SecretNotFound when there is none."""
+        """The known version, opened and checked; SecretNotFound when there is none."""
 
     async def look(self, secret_id: str) -> Look:
         """The current version; SecretNotFound when there is none."""
@@ -80,6 +83,10 @@ class OwnStore:
     def peek(self, secret_id: str) -> Version | None:
         """As `Store` says."""
         return self._view.peek(self._key(secret_id))
+
+    async def measure(self, secret_id: str) -> bool:
+        """As `Store` says."""
+        return await self._view.measure(self._key(secret_id))
 
     async def opened(self, secret_id: str) -> Version:
         """As `Store` says."""
@@ -138,6 +145,10 @@ class SharedStore:
     def peek(self, secret_id: str) -> Version | None:
         """As `Store` says."""
         return self._view.peek(self._key(secret_id))
+
+    async def measure(self, secret_id: str) -> bool:
+        """As `Store` says."""
+        return await self._view.measure(self._key(secret_id))
 
     async def opened(self, secret_id: str) -> Version:
         """As `Store` says."""
@@ -199,6 +210,10 @@ class FromStore:
     def peek(self, secret_id: str) -> Version | None:
         """As `Store` says."""
         return self._view.peek(self._key(secret_id))
+
+    async def measure(self, secret_id: str) -> bool:
+        """As `Store` says."""
+        return await self._view.measure(self._key(secret_id))
 
     async def opened(self, secret_id: str) -> Version:
         """As `Store` says."""
