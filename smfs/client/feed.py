@@ -21,6 +21,7 @@ from smfs.protocol.requests import GetChanges
 
 _log: Final = logging.getLogger(__name__)
 
+_GATHER_S: Final = 0.01
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
@@ -181,6 +182,8 @@ class Feed:
             page = await self._ask_and_apply(wait=LONGEST_WAIT_MS)
             if page.more:
                 await self._catch_up()
+            # Who changes one thing often changes the next: one page then tells of many.
+            await anyio.sleep(_GATHER_S)
 
     async def _catch_up(self) -> Changes:
         page = await self._ask_and_apply()

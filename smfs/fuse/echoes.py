@@ -117,14 +117,6 @@ class EchoAnswers:
             "rename": self._rename,
         }
 
-    def asked_by(self, context: object) -> bool:
-        """Whether an upcall comes from the thread that makes the echoes."""
-        return (
-            self.thread is not None
-            and isinstance(context, pyfuse3.RequestContext)
-            and context.pid == self.thread
-        )
-
     def answer(self, operation: str, arguments: tuple[Any, ...]) -> Any:
         """The answer to one upcall.
 

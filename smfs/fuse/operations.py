@@ -54,9 +54,10 @@ def _upcall(
     async def answer(self: MountOperations, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             context = args[-1]
-            if self.echoes.asked_by(context):
-                return cast("_R", self.echoes.answer(method.__name__, args))
-            self.admit(context)
+            if isinstance(context, pyfuse3.RequestContext):  # not where a file is open already
+                if context.pid == self.echoes.thread:
+                    return cast("_R", self.echoes.answer(method.__name__, args))
+                self.admit(context)
             return await method(self, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
@@ -109,15 +110,9 @@ class MountOperations(pyfuse3.Operations):
         self.invalidator: Invalidator | None = None
         tree.watch(self._pollers.wake)
 
-    def admit(self, context: object) -> None:
-        """Refuses everybody but the mounting user, root included (AccessRefused).
-
-        Args:
-            context: the last argument of an upcall; those on an open file say nothing of who asks.
-        """
-        if self._allow_other or not isinstance(context, pyfuse3.RequestContext):
-            return
-        if context.uid != self._user:
+    def admit(self, context: pyfuse3.RequestContext) -> None:
+        """Refuses everybody but the mounting user, root included (AccessRefused)."""
+        if context.uid != self._user and not self._allow_other:
             raise AccessRefused("this mount is another user's")
 
     def _entry(self, shown: Attributes, node: Node | None = None) -> pyfuse3.EntryAttributes:
@@ -382,6 +377,7 @@ class MountOperations(pyfuse3.Operations):
         """Nothing to do: names change on the service before the call that changes them returns."""
 
 
+@functools.lru_cache(maxsize=256)
 def intent_of(flags: int) -> Intent:
     """What the flags of open(2) ask for."""
     access = flags & os.O_ACCMODE

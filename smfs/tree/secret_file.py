@@ -59,6 +59,8 @@ class SecretFile(SecretNode):
         """
         if (intent.write or intent.truncate) and not self.area.store.writable:
             raise AccessRefused("this file is read only")
+        if not self.lock.locked() and (known := self._open_known(intent)):
+            return known
         async with self.lock:
             # The kernel may still know the size of what was there before.
             has_successor = self.unlinked and not self.handles
@@ -68,6 +70,29 @@ class SecretFile(SecretNode):
             elif intent.write:
                 await self.fill()
             return self.opened(intent, keep_cache=keep_cache, direct_io=has_successor)
+
+    def _open_known(self, intent: Intent) -> OpenFile | None:
+        """The commonest case, for which nobody has to be asked or waited for."""
+        if intent.write or intent.truncate or self.unlinked or self.unsent or not self.secret_id:
+            return None
+        version = self.area.store.peek(self.secret_id)
+        if version is None:
+            return None
+        shown, wanted = (
+            (version.token, self.token) if self.handles else (version.size, self._told_size)
+        )
+        if shown != wanted:
+            return None
+        keep_cache = bool(self.handles) or self._take_snapshot(version)
+        return self.opened(intent, keep_cache=keep_cache)
+
+    def _take_snapshot(self, version: Version) -> bool:
+        """Shows a version from now on; returns whether the kernel's pages are still right."""
+        self.snapshot, self.token, self.buffer = version, version.token, None
+        self.current_times()
+        keep_cache = version.token == self._cached_token
+        self._cached_token = version.token
+        return keep_cache
 
     def opened(
         self, intent: Intent, *, keep_cache: bool = False, direct_io: bool = False
@@ -130,11 +155,8 @@ class SecretFile(SecretNode):
             return True
         if (version.size or 0) != self._told_size:
             raise StaleNode("its size has changed since it was looked up")
-        self.snapshot, self.token = version, version.token
-        self.current_times()
+        keep_cache = self._take_snapshot(version)
         self.buffer = None if content is None else bytearray(content)
-        keep_cache = version.token == self._cached_token
-        self._cached_token = version.token
         return keep_cache
 
     async def fill(self) -> bytearray:
@@ -283,11 +305,15 @@ class SecretFile(SecretNode):
 
     async def released(self, *, was_writer: bool) -> None:
         """One open file less; what could not be told to anybody is retried and listed."""
-        async with self.lock:
+        if was_writer or self.lock.locked():
+            async with self.lock:
+                self.handles -= 1
+                self._writers -= was_writer
+                if was_writer and not self._writers and self.unsent:
+                    await self._last_upload()
+                self.let_go()
+        else:
             self.handles -= 1
-            self._writers -= was_writer
-            if was_writer and not self._writers and self.unsent:
-                await self._last_upload()
             self.let_go()
         self.inodes.drop_if_unused(self)
 
