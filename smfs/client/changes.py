@@ -71,11 +71,13 @@ class Changing:
         """
         if any(self._is_unclear(change, mark) for change in page.changes):
             return False
+        is_listing = self.is_listing or page.since == 0
+        opened = await self._opened(page.changes, is_listing=is_listing)
+        # From here on nothing waits: a page is taken over as a whole, or not at all.
         if page.since == 0:
             self._listed, self._listed_nodes = set(), set()
             if self._known.recipients is None:
                 self._known.recipients = {}
-        opened = await self._opened(page.changes)
         now = anyio.current_time()
         for change in page.changes:
             match change:
@@ -115,7 +117,7 @@ class Changing:
 
     # --- secrets ------------------------------------------------------------------------------
 
-    async def _opened(self, changes: Iterable[Change]) -> dict[Key, Stored]:
+    async def _opened(self, changes: Iterable[Change], *, is_listing: bool) -> dict[Key, Stored]:
         """Opens what is compared with an opened version; the rest is opened when it is wanted."""
         wanted = {}
         for change in changes:
@@ -123,7 +125,7 @@ class Changing:
             if (
                 key is not None
                 and isinstance(change, SecretChanged)
-                and self._compares(key, change)
+                and self._compares(key, change, is_listing=is_listing)
             ):
                 address = self._envelopes.address(key)
                 wanted[address] = key, StoredSecret(change.box, change.one_time)
@@ -132,11 +134,11 @@ class Changing:
         )
         return {wanted[address][0]: stored for address, stored in found.items()}
 
-    def _compares(self, key: Key, change: SecretChanged) -> bool:
+    def _compares(self, key: Key, change: SecretChanged, *, is_listing: bool) -> bool:
         known = self._known.get(key)
         if known is None:
             # One that is new is looked at soon, and may be our own.
-            return self._listed is None
+            return not is_listing
         if self._known.is_newer(key, change.revision) or known.revision == change.revision:
             return False
         return known.is_opened and not is_opened_as(

@@ -91,6 +91,7 @@ class Connection:
         health: how it does.
         is_known: whether `discover` has found out what the service is.
         discovered: what it found; None also while nothing is known.
+        when_unavailable: called when a request got no answer, though it was tried several times.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Connection:
         self.is_known = False
         self.discovered: Discovery | None = None
         self._now = now
+        self.when_unavailable: Callable[[], None] | None = None
         self._http: httpx.AsyncClient | None = None
         self._under_way = 0
         self._is_retired = False
@@ -225,6 +227,9 @@ class Connection:
             raise attempts.failure or self._too_late()
         except SmfsError as error:
             self.health.failed(error)
+            is_news = isinstance(error, ServiceUnavailable) and attempts.delivery.tries > 1
+            if is_news and self.when_unavailable is not None:
+                self.when_unavailable()
             raise
         finally:
             self._under_way -= 1

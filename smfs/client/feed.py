@@ -22,6 +22,8 @@ from smfs.protocol.requests import GetChanges
 _log: Final = logging.getLogger(__name__)
 
 _GATHER_S: Final = 0.01
+# A connection that was cut in silence looks alive for so long.
+_WAIT_MS: Final = min(15_000, LONGEST_WAIT_MS)
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
@@ -74,6 +76,7 @@ class Feed:
         self._hurry = anyio.Event()
         self._beat = 0.0
         self._following = anyio.CancelScope()
+        envelopes.session.connection.when_unavailable = self.doubt
 
     # --- what it knows ------------------------------------------------------------------------
 
@@ -123,7 +126,12 @@ class Feed:
         """
         now = time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the machine is suspended
         has_slept, self._beat = now - self._beat > _SLEPT_S, now
-        if has_slept and self.state in (State.LIVE, State.FILLING):
+        if has_slept:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Believes nothing any more, until the service was asked: something else got no answer."""
+        if self.state in (State.LIVE, State.FILLING):
             self._set(State.STARTING)
             self._following.cancel()
 
@@ -179,7 +187,7 @@ class Feed:
         while True:
             self.is_complete = True
             self._set(State.LIVE)
-            page = await self._ask_and_apply(wait=LONGEST_WAIT_MS)
+            page = await self._ask_and_apply(wait=_WAIT_MS)
             if page.more:
                 await self._catch_up()
             # Who changes one thing often changes the next: one page then tells of many.
