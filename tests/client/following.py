@@ -22,7 +22,7 @@ from tests.client.conftest import URL, Clock, Passing, Wire
 
 ALICE = "a1" * 32
 BOB = "b0" * 32
-PATIENCE_S = 20
+PATIENCE_S = 10
 
 
 @dataclass
@@ -133,22 +133,45 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def held(path: str, party: Party) -> AsyncIterator[anyio.Event]:
-    """The next answer to a request of a party is held back until the block ends.
+async def held(path: str, party: Party, *, early: bool = False) -> AsyncIterator[anyio.Event]:
+    """The next request of a party is held up until the block ends.
+
+    Args:
+        path: of the request.
+        party: whose it is.
+        early: whether it is held before the service sees it; else its answer is.
 
     Yields:
-        what is set once the service has answered.
+        what is set once it is held.
     """
-    answered, release = anyio.Event(), anyio.Event()
+    caught, release = anyio.Event(), anyio.Event()
 
     async def fault(request: httpx.Request, pass_on: Passing) -> httpx.Response:
-        response = await pass_on(request)
-        answered.set()
+        response = None if early else await pass_on(request)
+        caught.set()
         await release.wait()
-        return response
+        return response or await pass_on(request)
 
     party.wire.next(path, fault)
     try:
-        yield answered
+        with anyio.fail_after(PATIENCE_S):
+            yield caught
     finally:
         release.set()
+
+
+@contextlib.asynccontextmanager
+async def deaf(party: Party, other: Party, *, early: bool = False) -> AsyncIterator[anyio.Event]:
+    """The next page of the feed is held up until the block ends; as `held`.
+
+    Args:
+        party: who follows.
+        other: another program of the same node.
+        early: as for `held`.
+    """
+    async with held("/getChanges", party, early=early) as caught:
+        await other.view.write_own("wake", b"")
+        await party.sees(lambda: "wake" in party.view.own())
+        if early:
+            await caught.wait()
+        yield caught

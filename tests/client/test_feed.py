@@ -15,7 +15,7 @@ from smfs.client.feed import State
 from smfs.client.known import Changed, Key
 from smfs.service import Service
 from tests.client.conftest import Clock, Faults
-from tests.client.following import ALICE, BOB, Crowd, Party, held
+from tests.client.following import ALICE, BOB, Crowd, Party, deaf, held
 
 pytestmark = pytest.mark.anyio
 
@@ -231,10 +231,7 @@ async def test_a_later_write_that_came_alone_stays_when_our_answer_is_late(
     alice: Party, twin: Party, crowd: Crowd
 ) -> None:
     """So it is where the feed never told of our write, which was replaced already."""
-    async with held("/getChanges", alice) as told, held("/setSecret", alice) as answered:
-        await twin.view.write_own("wake", b"")
-        await twin.view.write_own("up", b"")
-        await told.wait()
+    async with deaf(alice, twin, early=True), held("/setSecret", alice) as answered:
         crowd.tasks.start_soon(alice.view.write_own, "a", b"ours")
         await answered.wait()
         await twin.view.write_own("a", b"theirs")
@@ -248,8 +245,7 @@ async def test_our_later_write_replaces_what_the_feed_tells_late(alice: Party, t
     """A page that is older than what we wrote changes nothing."""
     await twin.view.write_own("a", b"0")
     await alice.has("a", b"0")
-    async with held("/getChanges", alice) as told:
-        await twin.view.write_own("wake", b"")
+    async with deaf(alice, twin) as told:
         await twin.view.write_own("a", b"theirs")
         await told.wait()
         await alice.view.write_own("a", b"ours")
@@ -319,18 +315,14 @@ async def test_a_page_from_before_our_refusal_brings_no_sender_back(
     """What a sender shared before he was refused is not shown, however late it is told."""
     await bob.view.refresh()
     await alice.view.accept(bob.id, None)
-    async with held("/getChanges", alice) as told:
-        await twin.view.write_own("wake", b"")
+    async with deaf(alice, twin) as told:
         await bob.view.share(alice.id, "a", b"text")
         await told.wait()
         await alice.view.deny(bob.id)
         since = alice.view.generation
     await twin.view.write_own("b", b"")
     await alice.sees(lambda: "b" in alice.view.own())
-    assert {line.key for line in alice.lines(since)} <= {
-        Key("own", "", "wake"),
-        Key("own", "", "b"),
-    }
+    assert alice.lines(since) == [own_line("b", here=False)]
 
 
 async def test_what_is_shared_after_a_one_time_secret_was_taken_stays(
