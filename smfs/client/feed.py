@@ -193,8 +193,9 @@ class Feed:
             self.is_complete = True
             self._set(State.LIVE)
             page = await self._ask_and_apply(wait=_WAIT_MS)
-            # Who changes one thing often changes the next: one page then tells of many.
-            await anyio.sleep(_GATHER_S)
+            if page.changes:
+                # Who changes one thing often changes the next: one page then tells of many.
+                await anyio.sleep(_GATHER_S)
 
     def _end_without_feed(self) -> None:
         """What is known changes by other ways now: a feed that comes back begins with all."""
