@@ -142,12 +142,18 @@ class SecretFile(SecretNode):
         self.buffer = bytearray(content)
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
-        version, content = self.area.store.peek(secret_id), None
+        store, content = self.area.store, None
+        if intent.write and (store.peek(secret_id) or not store.fetch_is_check):
+            await store.check(secret_id)
+        # While the feed is alive nothing is waited for after this, so this is the newest one.
+        version = store.peek(secret_id)
         if version is None:
             look = await self.area.look(secret_id)
             version, content = look.version, look.content
-        if intent.write and (content is None or not self.area.store.fetch_is_check):
-            await self.area.store.check(secret_id)
+            if intent.write and content is None and store.fetch_is_check:
+                await store.check(secret_id)
+        if version.one_time and not store.writable:
+            raise StaleNode("it is handed out only once now")
         if self.handles:
             if version.token != self.token:
                 self.area.supersede(self)
@@ -311,11 +317,24 @@ class SecretFile(SecretNode):
                 self._writers -= was_writer
                 if was_writer and not self._writers and self.unsent:
                     await self._last_upload()
-                self.let_go()
+                self._closed()
         else:
             self.handles -= 1
-            self.let_go()
+            self._closed()
         self.inodes.drop_if_unused(self)
+
+    def _closed(self) -> None:
+        was_outrun = not self.handles and self._is_outrun()
+        self.let_go()
+        if was_outrun and self.secret_id is not None:
+            self.area.reconsider(self.secret_id)
+
+    def _is_outrun(self) -> bool:
+        """Whether what was open is older than what its name is to show."""
+        if self.snapshot is None or self.secret_id is None or not self.area.holds(self):
+            return False
+        newest = self.area.store.listed().get(self.secret_id)
+        return newest is not None and newest.token != self.snapshot.token
 
     async def _last_upload(self) -> None:
         if self._refused_edits == self.edits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,40 @@ from smfs.client.feed import State
 from smfs.client.known import Changed, Key
 from smfs.client.view import View
 from smfs.service import Service
-from tests.client.conftest import URL, Clock, Passing, Wire
+from tests.client.conftest import URL, Clock, Faults, Passing, Wire
 
 ALICE = "a1" * 32
 BOB = "b0" * 32
-PATIENCE_S = 10
+PATIENCE_S = 6
+
+
+class Gate:
+    """A place where requests, or their answers, can be held up."""
+
+    def __init__(self) -> None:
+        self._caught = anyio.Event()
+        self._open = anyio.Event()
+        self._open.set()
+
+    async def passed(self) -> None:
+        """Returns once it is open."""
+        if not self._open.is_set():
+            self._caught.set()
+        await self._open.wait()
+
+    @contextlib.asynccontextmanager
+    async def closed(self) -> AsyncIterator[anyio.Event]:
+        """Closed until the block ends, which must be soon.
+
+        Yields:
+            what is set once something waits.
+        """
+        self._caught, self._open = anyio.Event(), anyio.Event()
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                yield self._caught
+        finally:
+            self._open.set()
 
 
 @dataclass
@@ -32,13 +61,28 @@ class Party:
     Attributes:
         view: follows once `follow` was called.
         wire: what its requests take.
+        start: as `Crowd.start`.
+        asking, answered: before and after the service has a request of its feed.
     """
 
     view: View
     wire: Wire
-    tasks: anyio.abc.TaskGroup
+    start: Callable[..., None]
+    asking: Gate = field(default_factory=Gate)
+    answered: Gate = field(default_factory=Gate)
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        """The feed's requests pass two gates."""
+
+        async def gated(request: httpx.Request, pass_on: Passing) -> httpx.Response:
+            await self.asking.passed()
+            response = await pass_on(request)
+            await self.answered.passed()
+            return response
+
+        self.wire.always("/getChanges", gated)
 
     @property
     def id(self) -> str:
@@ -59,7 +103,7 @@ class Party:
                 await self.view.follow()
             self._ended.set()
 
-        self.tasks.start_soon(run)
+        self.start(run)
         await self.is_in(until)
 
     async def stop(self) -> None:
@@ -91,6 +135,11 @@ class Party:
                         return
                 await self.view.wait_for_change(generation)
 
+    async def hears_of(self, other: Party) -> None:
+        """Waits until it knows all that is on the service, when `other` writes something."""
+        written = await other.view.write_own("wake", b"")
+        await self.sees(lambda: self.view._feed.cursor[1] >= (written.revision or 0))
+
     def lines(self, since: int) -> list[Changed]:
         """The journal's lines since a generation."""
         found = self.view.changes_since(since)
@@ -111,12 +160,27 @@ class Crowd:
     """The programs of all nodes at one service.
 
     Attributes:
-        service: may be another one from some moment on.
+        service: where they are.
+        clock: everybody's.
+        tasks: in which they run.
+        failures: what ended one of them.
     """
 
     service: Service
     clock: Clock
     tasks: anyio.abc.TaskGroup
+    failures: list[Exception] = field(default_factory=list)
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+        """Has something done beside the test; what it raises is kept in `failures`."""
+
+        async def run() -> None:
+            try:
+                await function(*arguments)
+            except Exception as error:  # noqa: BLE001 - the runner of the tests would die of it
+                self.failures.append(error)
+
+        self.tasks.start_soon(run)
 
     def join(self, key: str, *, cache: Cache | None = None, **options: Any) -> Party:
         """Another program; it does not follow yet.
@@ -128,49 +192,38 @@ class Crowd:
         """
         wire = Wire(embedded_transport(self.service))
         client = create_client(URL, key, transport=wire, now=self.clock)
-        return Party(View(client, cache=cache, **options), wire, self.tasks)
+        return Party(View(client, cache=cache, **options), wire, self.start)
 
 
 @contextlib.asynccontextmanager
-async def held(path: str, party: Party, *, early: bool = False) -> AsyncIterator[anyio.Event]:
-    """The next request of a party is held up until the block ends.
-
-    Args:
-        path: of the request.
-        party: whose it is.
-        early: whether it is held before the service sees it; else its answer is.
+async def held(path: str, party: Party) -> AsyncIterator[anyio.Event]:
+    """The next answer to a request of a party is held up until the block ends.
 
     Yields:
-        what is set once it is held.
+        what is set once the service has answered.
     """
-    caught, release = anyio.Event(), anyio.Event()
-
-    async def fault(request: httpx.Request, pass_on: Passing) -> httpx.Response:
-        response = None if early else await pass_on(request)
-        caught.set()
-        await release.wait()
-        return response or await pass_on(request)
-
-    party.wire.next(path, fault)
-    try:
-        with anyio.fail_after(PATIENCE_S):
-            yield caught
-    finally:
-        release.set()
+    gate = Gate()
+    party.wire.next(path, Faults.after(gate.passed))
+    async with gate.closed() as answered:
+        yield answered
 
 
 @contextlib.asynccontextmanager
 async def deaf(party: Party, other: Party, *, early: bool = False) -> AsyncIterator[anyio.Event]:
-    """The next page of the feed is held up until the block ends; as `held`.
+    """The feed tells a party of nothing more until the block ends.
 
     Args:
         party: who follows.
         other: another program of the same node.
-        early: as for `held`.
+        early: whether its request is held before the service sees it; else the first page of what
+            happens in the block is made, and on its way.
+
+    Yields:
+        what is set once a page is on its way.
     """
-    async with held("/getChanges", party, early=early) as caught:
-        await other.view.write_own("wake", b"")
-        await party.sees(lambda: "wake" in party.view.own())
+    await party.hears_of(other)
+    async with (party.asking if early else party.answered).closed() as caught:
         if early:
+            await other.view.write_own("wake", b"")
             await caught.wait()
         yield caught
