@@ -55,7 +55,7 @@ class Changing:
         return self._listed is not None
 
     def begin_anew(self) -> None:
-        """Another feed counts in other revisions."""
+        """What is listed now may have smaller revisions than what is known, and replaces it."""
         self._known.forget_revisions()
 
     async def apply(self, page: Changes, mark: int) -> bool:

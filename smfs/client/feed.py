@@ -207,7 +207,8 @@ class Feed:
         while True:
             mark = self._envelopes.history.mark()
             page = await self._ask(feed, since, wait=wait, listing=self._changing.is_listing)
-            if page.feed != feed:
+            # All anew, of the same feed: perhaps a backup, whose revisions lie before those known.
+            if page.feed != feed or page.since < since:
                 self._changing.begin_anew()
             if await self._changing.apply(page, mark):
                 break
