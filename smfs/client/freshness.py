@@ -82,6 +82,10 @@ class Freshness:
         if is_too_old or not self._feed.is_complete:
             raise failure
 
+    def seconds_until(self, moment: float) -> float:
+        """Seconds until a moment (ms since 1970) by the service's clock, as far as it is known."""
+        return (moment - self._connection.clock.now()) / 1000
+
     def may_fall_back(self) -> bool:
         """Whether what a listing once told will do when the service, which has no feed, is away."""
         return self._feed.is_running

@@ -6,6 +6,7 @@ import anyio
 
 from smfs.client.cache import Cache
 from smfs.client.client import Client
+from smfs.client.closing import Closing
 from smfs.client.consuming import Consuming
 from smfs.client.deadlines import operation
 from smfs.client.known import Changed, Key, own_key, sent_id
@@ -65,6 +66,7 @@ class View(Refreshing):
         )
         self.petnames = Petnames(self, self._known.names)
         self._consuming = Consuming(self._envelopes, self._listing)
+        self._closing = Closing(self._known, self._listing, self._freshness)
         self._sharing = Sharing(
             client, self._envelopes, self._known, self._listing, self._freshness, self
         )
@@ -81,6 +83,7 @@ class View(Refreshing):
             if self._keeper is not None:
                 await self._keeper.load()
                 tasks.start_soon(self._keeper.run)
+            tasks.start_soon(self._closing.run)
             await self._feed.run()
 
     @operation

@@ -14,6 +14,7 @@ from smfs.tree.node import Node
 from smfs.tree.one_time import OneTimeFile, OneTimeFiles
 from smfs.tree.secret_directory import SecretDirectory
 from smfs.tree.secret_file import SecretFile
+from smfs.tree.staleness import Staleness
 from smfs.tree.stores import FromStore, OwnStore, SharedStore
 
 AnyStore = OwnStore | SharedStore | FromStore
@@ -30,6 +31,7 @@ class Area:
         scratch: the files that never travel, by path.
         hidden: the scratch file that hides a secret, by that secret's id. A secret that is set or
             deleted elsewhere meanwhile is hidden no more.
+        staleness: which names change too fast for the kernel.
         top: the directory that shows the area.
         was_used: whether there was ever something in it.
     """
@@ -40,6 +42,7 @@ class Area:
         self.namespace = Namespace()
         self.scratch: dict[Path, SecretFile] = {}
         self.hidden: dict[str, SecretFile] = {}
+        self.staleness = Staleness()
         self._place = place
         self._files: dict[str, SecretFile] = {}
         self._one_time = OneTimeFiles(context)

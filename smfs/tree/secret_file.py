@@ -17,7 +17,7 @@ from smfs.errors import (
     TooLarge,
 )
 from smfs.tree.node import Intent, OpenFile, Times
-from smfs.tree.open_secret import OpenSecret
+from smfs.tree.open_secret import OpenCopy, OpenSecret
 from smfs.tree.secret_node import SecretNode, State
 
 if TYPE_CHECKING:
@@ -62,14 +62,17 @@ class SecretFile(SecretNode):
         if not self.lock.locked() and (known := self._open_known(intent)):
             return known
         async with self.lock:
-            # The kernel may still know the size of what was there before.
-            has_successor = self.unlinked and not self.handles
-            keep_cache = await self._prepare(intent)
+            try:
+                keep_cache = await self._prepare(intent)
+            except StaleNode:
+                if intent.write or intent.truncate or not self._must_be_copied():
+                    raise
+                return await self._open_copy()
             if intent.truncate:
                 self.resize(0)
             elif intent.write:
                 await self.fill()
-            return self.opened(intent, keep_cache=keep_cache, direct_io=has_successor)
+            return self.opened(intent, keep_cache=keep_cache)
 
     def _open_known(self, intent: Intent) -> OpenFile | None:
         """The commonest case, for which nobody has to be asked or waited for."""
@@ -94,15 +97,13 @@ class SecretFile(SecretNode):
         self._cached_token = version.token
         return keep_cache
 
-    def opened(
-        self, intent: Intent, *, keep_cache: bool = False, direct_io: bool = False
-    ) -> OpenFile:
+    def opened(self, intent: Intent, *, keep_cache: bool = False) -> OpenFile:
         """An open file on the content as it is now."""
         self.handles += 1
         self._overflowed = self._overflowed and bool(self._writers)
         changes = intent.write or intent.truncate
         self._writers += changes
-        return OpenSecret(self, writes=changes, keep_cache=keep_cache, direct_io=direct_io)
+        return OpenSecret(self, writes=changes, keep_cache=keep_cache)
 
     def begin(self) -> None:
         """Makes it a new and empty file."""
@@ -112,8 +113,7 @@ class SecretFile(SecretNode):
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
         if self.unlinked and not self.handles:
-            await self._load_successor(intent)
-            return False
+            raise StaleNode("the name has got another file")
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
@@ -128,18 +128,20 @@ class SecretFile(SecretNode):
             return False
         return await self._load(self.secret_id, intent)
 
-    async def _load_successor(self, intent: Intent) -> None:
-        """Shows what the name has got since it was looked up.
+    def _must_be_copied(self) -> bool:
+        """Whether the kernel would find this node stale once more, and tell the program."""
+        if self.secret_id is None:
+            return False
+        is_again = self.area.staleness.is_found_again(self.secret_id)
+        return is_again or (self.unlinked and not self.handles)
 
-        The kernel looks a stale name up only once more: too seldom for what is replaced often.
-        """
-        if self.secret_id is None or intent.write or intent.truncate:
-            raise StaleNode("the name has got another file")
+    async def _open_copy(self) -> OpenFile:
+        """What the name stands for now, apart from this node, of which the kernel has pages."""
+        assert self.secret_id is not None  # noqa: S101  # only secrets are stale
         try:
-            content = await self.area.fetch(self.secret_id)
+            return OpenCopy(await self.area.fetch(self.secret_id))
         except SecretNotFound:
             raise StaleNode("the name is gone, or its file is not uploaded yet") from None
-        self.buffer = bytearray(content)
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
         store, content = self.area.store, None

@@ -183,6 +183,34 @@ async def test_a_node_whose_name_got_another_file(own: Kernel) -> None:
     assert await own.read("own/a") == b"new"
 
 
+async def test_each_reader_of_a_stale_node_has_a_content_of_his_own(own: Kernel) -> None:
+    """The kernel has the size and the pages of the old file: it must not show the new one so."""
+    await own.write("own/a", b"old and long")
+    node = await own.walk("own/a")
+    for number in range(3):
+        await own.write("own/b", b"%d" % number)
+        await own.mv("own/b", "own/a")
+        opened = await own.tree.open(node.inode, Intent())
+        assert opened.direct_io
+        assert await opened.read(0, 9) == b"%d" % number
+
+
+async def test_a_reader_of_what_always_changes_gets_some_version(world: World, own: Kernel) -> None:
+    """The kernel looks a stale name up only once more; then the program would see ESTALE."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.write("own/a", b"1")
+    node = await own.walk("own/a")
+    await other.write("own/a", b"22")
+    with pytest.raises(StaleNode):
+        await own.tree.open(node.inode, Intent())
+    node = await own.walk("own/a")
+    await other.write("own/a", b"333")
+
+    opened = await own.tree.open(node.inode, Intent())
+    assert opened.direct_io
+    assert await opened.read(0, 9) == b"333"
+
+
 async def test_a_node_whose_name_is_gone_is_stale(own: Kernel) -> None:
     """Whoever looked it up a moment before looks it up once more, and hears that it is gone."""
     await own.write("own/a", b"old")
