@@ -170,18 +170,27 @@ class Feed:
             with anyio.CancelScope() as self._following:
                 await self._follow()
         except UnknownRoute:
+            # Another service has taken its place; or it has no feed although it says so.
             self._envelopes.session.connection.forget()
+            await self._do_without()
         except (ServiceError, ServiceUnavailable) as error:
             self._fail(error)
             await self._rest(self._pause())
+        except Exception as error:  # noqa: BLE001 - a mount that is not up to date is better than none
+            self._fail(ServiceUnavailable(f"what it told was of no use ({type(error).__name__})"))
+            await self._rest(self._pause())
+
+    async def _do_without(self) -> None:
+        """The service has no feed; looks after a while whether it has got one."""
+        self._succeed()
+        self._set(State.OFF)
+        await self._rest(_ORIGINAL_PAUSE_S)
+        self._envelopes.session.connection.forget()
 
     async def _follow(self) -> None:
         found = await self._envelopes.session.connection.discover()
         if found is None or GetChanges.route() not in found.features:
-            self._succeed()
-            self._set(State.OFF)
-            await self._rest(_ORIGINAL_PAUSE_S)
-            self._envelopes.session.connection.forget()
+            await self._do_without()
             return
         await self._catch_up()
         while True:
@@ -239,7 +248,10 @@ class Feed:
             contents=contents,
             wait=wait,
         )
-        return await read_changes(self._envelopes.session.identity, answer.value)
+        page = await read_changes(self._envelopes.session.identity, answer.value)
+        if page.since not in (0, since):
+            raise ServiceUnavailable("the service answered with nonsense: a page of another place")
+        return page
 
     # --- success and failure ------------------------------------------------------------------
 
