@@ -61,7 +61,14 @@ class Keeper:
     # --- coming up ----------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Opens the cache and takes over what is in it."""
+        """Opens the cache and takes over what is in it; as if it were empty where that fails."""
+        try:
+            await self._load()
+        except Exception as error:  # noqa: BLE001 - a mount without a cache is better than none
+            _log.error("going on without a cache: %s", type(error).__name__)
+            await self.cache.aclose()
+
+    async def _load(self) -> None:
         await self.cache.open()
         loaded = await self.cache.load()
         if self.cache.is_open:
