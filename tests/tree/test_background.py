@@ -8,7 +8,7 @@ import anyio
 import pytest
 import trio.testing
 
-from smfs.errors import ServiceUnavailable
+from smfs.errors import ServiceUnavailable, TamperedSecret
 from smfs.tree.failures import Failures
 
 pytestmark = pytest.mark.trio
@@ -52,3 +52,24 @@ async def test_a_watcher_that_fails_ends_nothing(world: World) -> None:
     with trio.fail_after(10):
         await heard.wait()
     assert (await mount.walk("own/s")).size() == 1
+
+
+async def test_what_cannot_be_trusted_is_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write of the same size is not refused because what is stored there does not open."""
+    mount = await world.mount(follows=True)
+    await mount.write("own/s", b"x")
+    sets = mount.wire.requests["setSecret"]
+    _, opened = await mount.open("own/s", write=True, truncate=True)
+    await opened.write(0, b"y")
+
+    async def refuse(*_: object) -> bytes:
+        raise TamperedSecret("canary")
+
+    monkeypatch.setattr(mount.view, "load", refuse)
+    await opened.flush()
+    await opened.release()
+    monkeypatch.undo()
+    assert mount.wire.requests["setSecret"] == sets + 1
+    assert await mount.read("own/s") == b"y"
