@@ -150,11 +150,9 @@ class Changing:
         if known is None:
             # One that is new is looked at soon, and may be our own.
             return not lists
-        if self._known.is_newer(key, change.revision) or known.revision == change.revision:
+        if self._known.is_newer(key, change.revision):
             return False
-        return known.is_opened and not is_opened_as(
-            known, StoredSecret(change.box, change.one_time)
-        )
+        return known.is_opened and not _is_told_again(known, change)
 
     def _put(self, change: SecretChanged, opened: dict[Key, Stored], now: float) -> None:
         key = _key(change)
@@ -165,11 +163,12 @@ class Changing:
         if self._known.is_newer(key, change.revision):
             return
         known, stored = self._known.get(key), opened.get(key)
-        if stored is not None and (known is None or known.revision != change.revision):
-            self._put_opened(key, change, stored, now)
-        elif known is not None and _is_of(known, change):
+        if known is not None and _is_told_again(known, change):
             self._put_again(key, change, known, now)
+        elif stored is not None:
+            self._put_opened(key, change, stored, now)
         else:
+            # Also what was opened, or written here, while others of this page were being opened.
             self._announce(key, change)
 
     def _put_opened(self, key: Key, change: SecretChanged, stored: Stored, now: float) -> None:
@@ -297,10 +296,16 @@ def _key(change: SecretChanged | SecretGone) -> Key | None:
     return own_key(change.secret_id)
 
 
-def _is_of(known: Version, change: SecretChanged) -> bool:
-    """Whether a version that was opened is the one of a change."""
-    secret = StoredSecret(change.box, change.one_time)
-    return known.is_opened and (known.revision == change.revision or is_opened_as(known, secret))
+def _is_told_again(known: Version, change: SecretChanged) -> bool:
+    """Whether a change tells of the very version that is known, opened.
+
+    A revision alone says so only where one of the two has no box: a service that gives a second
+    box to a revision is lying, and what is in it must be opened and judged.
+    """
+    if is_opened_as(known, StoredSecret(change.box, change.one_time)):
+        return True
+    has_both = known.box is not None and change.box is not None
+    return known.is_opened and known.revision == change.revision and not has_both
 
 
 def _whole(date: float | None) -> int | None:

@@ -178,6 +178,9 @@ class Feed:
         except (ServiceError, ServiceUnavailable) as error:
             self._fail(error)
             await self._rest(self._pause())
+        except Exception as error:  # noqa: BLE001 - a mount that is not up to date is better than none
+            self._fail(ServiceUnavailable(f"what it told was of no use ({type(error).__name__})"))
+            await self._rest(self._pause())
 
     async def _follow(self) -> None:
         found = await self._envelopes.session.connection.discover()

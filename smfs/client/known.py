@@ -285,16 +285,17 @@ class Known:
 
     def put_recipient(self, node_id: str, closure_date: float | None) -> None:
         """Notes that a node accepts us."""
-        recipients = {} if self.recipients is None else self.recipients
-        if node_id not in recipients or recipients[node_id] != closure_date:
-            self.recipients = {**recipients, node_id: closure_date}
+        if self.recipients is None:
+            self.recipients = {}
+        if node_id not in self.recipients or self.recipients[node_id] != closure_date:
+            self.recipients[node_id] = closure_date
             self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 
     def drop_recipient(self, node_id: str) -> None:
         """Notes that a node accepts us no more."""
         if self.recipients is not None and node_id in self.recipients:
-            self.recipients = {k: v for k, v in self.recipients.items() if k != node_id}
+            del self.recipients[node_id]
             self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 

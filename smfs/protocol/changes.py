@@ -153,7 +153,7 @@ class Changes:
                 "revision": revision,
                 "more": bool(more),
                 "changes": list(changes),
-            } if _is_revision(since) and _is_revision(revision) and since <= revision:
+            } if _is_revision(since) and _is_revision(revision) and since + more <= revision:
                 parsed = (_change(each) for each in changes)
                 return cls(
                     feed, since, revision, more, tuple(each for each in parsed if each is not None)

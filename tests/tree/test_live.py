@@ -202,8 +202,8 @@ async def test_what_was_gone_when_it_was_removed_here_is_told(
 
 
 async def _never(*_: object) -> bool:
-    await trio.sleep_forever()
-    return False
+    while True:
+        await trio.sleep_forever()
 
 
 # --- nobody is asked ------------------------------------------------------------------------------
