@@ -81,6 +81,13 @@ class Changing:
             self._listed, self._listed_nodes = set(), set()
             if self._known.recipients is None:
                 self._known.recipients = {}
+        self._take_over(page, opened)
+        if self._listed is not None and not page.more:
+            self._drop_unlisted(page.revision, mark)
+        self._known.settle(page.revision)
+        return True
+
+    def _take_over(self, page: Changes, opened: dict[Key, Stored]) -> None:
         now = anyio.current_time()
         for change in page.changes:
             match change:
@@ -92,10 +99,6 @@ class Changing:
                     self._put_node(change)
                 case NodeGone():
                     self._drop_node(change)
-        if self._listed is not None and not page.more:
-            self._drop_unlisted(page.revision, mark)
-        self._known.settle(page.revision)
-        return True
 
     def _is_unclear(self, change: Change, mark: int) -> bool:
         if not isinstance(change, SecretChanged):
