@@ -84,24 +84,24 @@ class Changing:
             self._listed, self._listed_nodes = set(), set()
             if self._known.recipients is None:
                 self._known.recipients = {}
-        now = anyio.current_time()
-        for change in page.changes:
-            self._take(change, opened, now)
+        self._take_over(page, opened)
         if self._listed is not None and not page.more:
             self._drop_unlisted(page.revision, mark)
         self._known.settle(page.revision)
         return True
 
-    def _take(self, change: Change, opened: dict[Key, Stored], now: float) -> None:
-        match change:
-            case SecretChanged():
-                self._put(change, opened, now)
-            case SecretGone():
-                self._drop(change)
-            case NodeChanged():
-                self._put_node(change)
-            case NodeGone():
-                self._drop_node(change)
+    def _take_over(self, page: Changes, opened: dict[Key, Stored]) -> None:
+        now = anyio.current_time()
+        for change in page.changes:
+            match change:
+                case SecretChanged():
+                    self._put(change, opened, now)
+                case SecretGone():
+                    self._drop(change)
+                case NodeChanged():
+                    self._put_node(change)
+                case NodeGone():
+                    self._drop_node(change)
 
     def _is_unclear(self, change: Change, mark: int) -> bool:
         if not isinstance(change, SecretChanged):

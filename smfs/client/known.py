@@ -310,8 +310,8 @@ class Known:
 
 def _same(old: Version, new: Version) -> bool:
     if not (old.is_opened and new.is_opened):
-        # Opening changes nothing; without it only the revision tells versions apart.
-        return old.revision == new.revision
+        # Opening changes nothing; without it only the revision and the box tell versions apart.
+        return old.revision == new.revision or (new.box is not None and old.box == new.box)
     return (
         old.token == new.token
         and old.one_time == new.one_time

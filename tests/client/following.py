@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,9 @@ from smfs.client.embedded import embedded_transport
 from smfs.client.feed import State
 from smfs.client.known import Changed, Key
 from smfs.client.view import View
+from smfs.crypto.box import box_from_json, open_box, seal_box
 from smfs.service import Service
-from tests.client.conftest import URL, Clock, Faults, Passing, Wire
+from tests.client.conftest import URL, Clock, Fault, Faults, Passing, Wire
 
 ALICE = "a1" * 32
 BOB = "b0" * 32
@@ -153,6 +155,27 @@ class Party:
         yield
         made = [path for path in self.wire.seen[before:] if path != "/getChanges"]
         assert made == list(paths)
+
+
+def altered(party: Party, change: Callable[[Any], Any]) -> Fault:
+    """The service changes the pages of the feed before it seals and sends them.
+
+    Args:
+        party: who asks for them.
+        change: makes another JSON value of one.
+    """
+
+    async def fault(request: httpx.Request, pass_on: Passing) -> httpx.Response:
+        response = await pass_on(request)
+        if "smfs-receipt" not in response.headers:
+            return response
+        box = box_from_json(response.json())
+        page = change(json.loads(open_box(party.view.client.identity, box)))
+        sealed = seal_box(party.id, json.dumps(page).encode()).to_json()
+        headers = {"smfs-receipt": response.headers["smfs-receipt"]}
+        return httpx.Response(200, json=sealed, headers=headers, request=request)
+
+    return fault
 
 
 @dataclass
