@@ -84,7 +84,9 @@ class Area:
             return
         for changed in changes:
             if changed.key is not None and self.store.owns(changed.key):
-                self._update(changed.key.secret_id, here=changed.here)
+                # What is read only never goes by a system call of its own.
+                here = changed.here and self.store.writable
+                self._update(changed.key.secret_id, here=here)
 
     def _update(self, secret_id: str, *, here: bool) -> None:
         version = self.store.listed().get(secret_id)
@@ -312,6 +314,12 @@ class Area:
             self.context.tell(self._announcing.changes(file.secret_id, file))
         else:  # it was deleted elsewhere meanwhile
             self._forget(file.secret_id, here=False)
+
+    def withdraw(self, file: SecretFile) -> None:
+        """A new file never came to the service: its name goes, without a system call."""
+        told = self._announcing.goes(file.secret_id, file) if file.secret_id is not None else ()
+        self.vanish(file)
+        self.context.tell(told)
 
     def vanish(self, file: SecretFile) -> None:
         """A file's name goes: it was unlinked, or never came to the service."""

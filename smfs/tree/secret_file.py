@@ -380,7 +380,7 @@ class SecretFile(SecretNode):
         self._cached_token = None
         self._times_mark = None
         if not self.stored:
-            self.area.vanish(self)
+            self.area.withdraw(self)
         self.let_go()
         self.area.rejected(self)
 

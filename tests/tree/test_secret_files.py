@@ -14,6 +14,7 @@ from smfs.errors import (
     StaleNode,
     TooLarge,
 )
+from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import Intent
 
 pytestmark = pytest.mark.trio
@@ -281,6 +282,18 @@ async def test_beyond_the_limit_the_old_content_stays(own: Kernel) -> None:
     await opened.release()
 
     assert await own.read("own/a") == b"old"
+
+
+async def test_the_kernel_hears_that_a_new_file_was_refused(world: World) -> None:
+    """Its name goes without a system call that says so."""
+    kernel = await world.mount(follows=True)
+    await kernel.ls("own")
+    told: list[Happening] = []
+    kernel.tree.listen(told.extend)
+    with pytest.raises(TooLarge):
+        await kernel.write("own/new", bytes(kernel.view.content_limit() + 1))
+
+    assert [(one.kind, one.path[-1]) for one in told] == [(Kind.GONE, b"new")]
 
 
 async def test_half_of_what_is_too_large_replaces_nothing(own: Kernel) -> None:
