@@ -18,6 +18,7 @@ from smfs.crypto.identity import is_node_id
 
 _SENT: Final = f"{RESERVED}/sent/"
 _JOURNAL: Final = 50_000
+_DROPPED: Final = 10_000  # a feed that is followed settles them with its next page
 
 Area = Literal["own", "sent", "from", "name"]
 
@@ -248,8 +249,7 @@ class Known:
         """Notes that a secret is gone, by a deletion of that revision where it is known."""
         if revision is not None and self.is_newer(key, revision):
             return
-        if revision is not None:
-            self._dropped[key] = revision
+        self._note_dropped(key, revision)
         versions = self._maps.get((key.area, key.node_id), {})
         if versions.pop(key.secret_id, None) is None:
             return
@@ -257,6 +257,12 @@ class Known:
         if key.area == "sent" and not versions:
             del self._maps[key.area, key.node_id], self._sent[key.node_id]
         self._note(Changed(key, here))
+
+    def _note_dropped(self, what: Key | str, revision: int | None) -> None:
+        if revision is not None:
+            self._dropped[what] = revision
+            if len(self._dropped) > _DROPPED:
+                del self._dropped[next(iter(self._dropped))]
 
     def put_sender(self, node_id: str, closure_date: int | None, *, here: bool = False) -> None:
         """Notes an accepted sender and until when he is."""
@@ -273,8 +279,7 @@ class Known:
 
     def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
         """Notes that a sender is accepted no more; what he shared is gone with him."""
-        if revision is not None:
-            self._dropped[node_id] = revision
+        self._note_dropped(node_id, revision)
         if self._senders.pop(node_id, None) is None:
             return
         self._save(NodeKey("sender", node_id))

@@ -119,7 +119,7 @@ class Changes:
         since: the page has every change after this revision; 0: it begins a full listing, and
             what the asker knew before counts no more.
         revision: up to which revision the page goes; to be asked from next.
-        more: whether there is more to ask for at once.
+        more: whether there is more to ask for at once; the page then goes further than `since`.
         changes: by growing revision.
     """
 

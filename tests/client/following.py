@@ -133,7 +133,8 @@ class Party:
                 version = self.view.own().get(secret_id)
                 if version is not None and version.is_here:
                     key = Key("own", "", secret_id)
-                    if await self.view.load(key, version) == content:
+                    opened = await self.view.opened(key)
+                    if await self.view.load(key, opened) == content:
                         return
                 await self.view.wait_for_change(generation)
 
