@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from smfs.client.connection import Connection
 from smfs.client.feed import Feed, State
 from smfs.errors import ServiceUnavailable
 
-_START_S = (
-    2.0  # for so long a mount that knows something waits for a service that is slow to answer
-)
+# For so long a mount that knows something waits for a service that is slow to answer.
+_START_S: Final = 2.0
 
 
 class Freshness:

@@ -123,6 +123,21 @@ async def test_of_new_directories_the_uppermost_is_told(twin: Kernel, ears: Ears
     await ears.hears_nothing(twin)
 
 
+async def test_a_directory_changes_when_its_names_do(own: Kernel, twin: Kernel, ears: Ears) -> None:
+    """And not when a content in it does."""
+    seen = [(await own.stat("own")).times.modified]
+    await twin.write("own/a", b"one")
+    await ears.hear(Kind.APPEARED, "own/a")
+    seen.append((await own.stat("own")).times.modified)
+    await twin.write("own/a", b"other")
+    await ears.until(lambda: bool(ears.take()))
+    assert (await own.stat("own")).times.modified == seen[-1]
+    await twin.rm("own/a")
+    await ears.until(lambda: bool(ears.take()))
+    seen.append((await own.stat("own")).times.modified)
+    assert seen == sorted(set(seen))
+
+
 async def test_in_a_directory_that_the_kernel_knows_names_are_told(
     own: Kernel, twin: Kernel, ears: Ears
 ) -> None:
