@@ -105,6 +105,7 @@ class Party:
                 await self.view.follow()
             self._ended.set()
 
+        self.view._feed.begin()  # it is off no more
         self.start(run)
         await self.is_in(until)
 
