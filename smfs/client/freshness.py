@@ -87,5 +87,6 @@ class Freshness:
         return self._feed.is_running
 
     async def _settled(self) -> State:
-        patience = _START_S if self._feed.is_complete else None
-        return await self._feed.settled(patience)
+        while self._feed.state is State.STARTING and not self._feed.is_complete:
+            await self._feed.wait_for_move()
+        return await self._feed.settled(_START_S)

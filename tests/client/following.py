@@ -168,7 +168,7 @@ def altered(party: Party, change: Callable[[Any], Any]) -> Fault:
 
     async def fault(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         response = await pass_on(request)
-        if "smfs-receipt" not in response.headers:
+        if response.status_code != 200 or "smfs-receipt" not in response.headers:
             return response
         box = box_from_json(response.json())
         page = change(json.loads(open_box(party.view.client.identity, box)))
@@ -251,3 +251,25 @@ async def deaf(party: Party, other: Party, *, early: bool = False) -> AsyncItera
             await other.view.write_own("wake", b"")
             await caught.wait()
         yield caught
+
+
+def with_change(**change: Any) -> Callable[[Any], Any]:
+    """A page with one more change, in its order."""
+
+    def made(page: Any) -> Any:
+        revision = page["revision"] + 1
+        more = {"revision": revision, **change}
+        return {**page, "revision": revision, "changes": [*page["changes"], more]}
+
+    return made
+
+
+@contextlib.asynccontextmanager
+async def gathered(service: Service, clock: Clock) -> AsyncIterator[Crowd]:
+    """Whoever comes to a service; all of them go at the end, and none has failed."""
+    async with anyio.create_task_group() as tasks:
+        crowd = Crowd(service, clock, tasks)
+        yield crowd
+        tasks.cancel_scope.cancel()
+    if crowd.failures:
+        raise crowd.failures[0]

@@ -19,7 +19,17 @@ from smfs.client.feed import State
 from smfs.client.known import Changed, Key
 from smfs.service import Service, ServiceOptions, create_service, feed_rows
 from tests.client.conftest import Clock, Fault, Faults
-from tests.client.following import ALICE, BOB, Crowd, Party, altered, deaf, held
+from tests.client.following import (
+    ALICE,
+    BOB,
+    Crowd,
+    Party,
+    altered,
+    deaf,
+    gathered,
+    held,
+    with_change,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -34,11 +44,8 @@ def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def crowd(service: Service, clock: Clock) -> AsyncIterator[Crowd]:
     """Whoever comes to the service."""
-    async with anyio.create_task_group() as tasks:
-        crowd = Crowd(service, clock, tasks)
+    async with gathered(service, clock) as crowd:
         yield crowd
-        tasks.cancel_scope.cancel()
-    assert not crowd.failures
 
 
 @pytest.fixture
@@ -651,19 +658,6 @@ async def test_a_lost_feed_is_known_at_once(alice: Party, twin: Party) -> None:
 # --- a service that lies --------------------------------------------------------------------------
 
 NODE = "5e" * 32
-
-
-def with_change(**change: Any) -> Callable[[Any], Any]:
-    """A page with one more change, in its order."""
-
-    def made(page: Any) -> Any:
-        revision = page["revision"] + 1
-        more = {"revision": revision, **change}
-        return {**page, "revision": revision, "changes": [*page["changes"], more]}
-
-    return made
-
-
 NONSENSE: dict[str, Callable[[Any], Any]] = {
     "no page": lambda page: [page],
     "null": lambda page: None,
