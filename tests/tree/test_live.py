@@ -201,9 +201,8 @@ async def test_what_was_gone_when_it_was_removed_here_is_told(
     assert told.inode == inode
 
 
-async def _never(*_: object) -> bool:
+async def _never(*_: object) -> None:
     await trio.sleep_forever()
-    return False
 
 
 # --- nobody is asked ------------------------------------------------------------------------------
