@@ -98,7 +98,7 @@ class Feed:
         while self.state not in states:
             await self._moved.wait()
 
-    async def settled(self, patience: float | None) -> State:
+    async def settled(self, patience: float) -> State:
         """The state once it is known whether there is a feed, after `patience` seconds at most."""
         if self.state is State.STARTING:
             with anyio.move_on_after(patience):
@@ -146,6 +146,7 @@ class Feed:
         """Goes on from what was known before; fields as the attributes."""
         self.cursor, self.confirmed_at = cursor, confirmed_at
         self.is_complete = True
+        self._set(self.state)
 
     async def run(self) -> None:
         """Follows the feed until it is cancelled."""

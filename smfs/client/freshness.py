@@ -93,5 +93,6 @@ class Freshness:
 
     async def _settled(self) -> State:
         self._feed.notice_sleep()
-        patience = _START_S if self._feed.is_complete else None
-        return await self._feed.settled(patience)
+        while self._feed.state is State.STARTING and not self._feed.is_complete:
+            await self._feed.wait_for_move()
+        return await self._feed.settled(_START_S)

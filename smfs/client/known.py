@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
@@ -195,6 +195,11 @@ class Known:
         if taken:
             self._unsaved, self._is_unsaved = {}, anyio.Event()
         return taken
+
+    def give_back_unsaved(self, taken: Iterable[Key | NodeKey]) -> None:
+        """What was taken could not be saved."""
+        for key in taken:
+            self._save(key)
 
     async def wait_for_unsaved(self) -> None:
         """Returns once something is to be saved."""

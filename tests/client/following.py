@@ -74,6 +74,7 @@ class Party:
     answered: Gate = field(default_factory=Gate)
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _ended: anyio.Event = field(default_factory=anyio.Event)
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     def __post_init__(self) -> None:
         """The feed's requests pass two gates."""
@@ -105,6 +106,7 @@ class Party:
                 await self.view.follow()
             self._ended.set()
 
+        self.view._feed.begin()  # it is off no more
         self.start(run)
         await self.is_in(until)
 
@@ -113,6 +115,13 @@ class Party:
         self._scope.cancel()
         with anyio.fail_after(PATIENCE_S):
             await self._ended.wait()
+
+    async def again(self) -> None:
+        """Stops to follow for a moment, if it follows."""
+        async with self._turn:
+            if self.state is not State.OFF:
+                await self.stop()
+                await self.follow(until=State.STARTING)
 
     async def is_in(self, *states: State) -> None:
         """Waits until it is in one of these states."""
@@ -168,7 +177,7 @@ def altered(party: Party, change: Callable[[Any], Any]) -> Fault:
 
     async def fault(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         response = await pass_on(request)
-        if "smfs-receipt" not in response.headers:
+        if response.status_code != 200 or b'"error"' in response.content:
             return response
         box = box_from_json(response.json())
         page = change(json.loads(open_box(party.view.client.identity, box)))
@@ -251,3 +260,25 @@ async def deaf(party: Party, other: Party, *, early: bool = False) -> AsyncItera
             await other.view.write_own("wake", b"")
             await caught.wait()
         yield caught
+
+
+def with_change(**change: Any) -> Callable[[Any], Any]:
+    """A page with one more change, in its order."""
+
+    def made(page: Any) -> Any:
+        revision = page["revision"] + 1
+        more = {"revision": revision, **change}
+        return {**page, "revision": revision, "changes": [*page["changes"], more]}
+
+    return made
+
+
+@contextlib.asynccontextmanager
+async def gathered(service: Service, clock: Clock) -> AsyncIterator[Crowd]:
+    """Whoever comes to a service; all of them go at the end, and none has failed."""
+    async with anyio.create_task_group() as tasks:
+        crowd = Crowd(service, clock, tasks)
+        yield crowd
+        tasks.cancel_scope.cancel()
+    if crowd.failures:
+        raise crowd.failures[0]

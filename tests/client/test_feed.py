@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,17 @@ from smfs.client.feed import State
 from smfs.client.known import Changed, Key
 from smfs.service import Service, ServiceOptions, create_service, feed_rows
 from tests.client.conftest import Clock, Fault, Faults
-from tests.client.following import ALICE, BOB, Crowd, Party, altered, deaf, held
+from tests.client.following import (
+    ALICE,
+    BOB,
+    Crowd,
+    Party,
+    altered,
+    deaf,
+    gathered,
+    held,
+    with_change,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -32,11 +44,8 @@ def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def crowd(service: Service, clock: Clock) -> AsyncIterator[Crowd]:
     """Whoever comes to the service."""
-    async with anyio.create_task_group() as tasks:
-        crowd = Crowd(service, clock, tasks)
+    async with gathered(service, clock) as crowd:
         yield crowd
-        tasks.cancel_scope.cancel()
-    assert not crowd.failures
 
 
 @pytest.fixture
@@ -454,6 +463,7 @@ async def test_what_may_be_old_is_not_taken_for_current_while_contents_come(
     await fill(twin)
     alice = crowd.join(ALICE)
     await alice.follow()
+    assert (await alice.view.read_own("s1")).content == b"1"
     await alice.stop()
     await twin.view.write_own("s1", b"new")
     alice.view._feed.cursor = ("another", 1)
@@ -484,8 +494,8 @@ async def test_what_the_service_has_forgotten_is_listed_anew(
     await alice.follow()
     await alice.sees(lambda: "s1" not in alice.view.own())
     await alice.has("s2", b"new")
-    keys = [line.key for line in alice.lines(since) if line.key]
-    assert sorted(keys) == [Key("own", "", "s1"), Key("own", "", "s2")]
+    keys = {line.key for line in alice.lines(since)}
+    assert keys == {Key("own", "", "s1"), Key("own", "", "s2")}
 
 
 async def test_a_space_that_was_deleted_and_opened_again_is_listed_anew(
@@ -525,11 +535,36 @@ async def test_another_database_is_listed_anew(
         await alice.stop()
 
 
+async def test_a_database_that_was_restored_is_listed_anew(
+    alice: Party, twin: Party, tmp_path: Path, clock: Clock
+) -> None:
+    """It goes on with revisions that were known already, for other secrets."""
+    await twin.view.write_own("a", b"one")
+    copy = tmp_path / "copy.db"
+    path = tmp_path / "db" / "service.db"
+    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+    copy.chmod(0o600)
+    for number in range(5):
+        await twin.view.write_own("b", b"%d" % number)
+        await twin.view.write_own("c", b"%d" % number)
+    await alice.has("c", b"4")
+    await alice.stop()
+    async with create_service(copy, options=ServiceOptions(), now=clock) as other:
+        alice.wire.inner = twin.wire.inner = embedded_transport(other)
+        await alice.follow()
+        assert list(alice.view.own()) == ["a"]
+        await twin.view.write_own("b", b"new")
+        await alice.has("b", b"new")
+        await alice.stop()
+
+
 async def test_a_service_that_becomes_an_original_and_back(alice: Party, twin: Party) -> None:
     """Without a feed each reading asks; what changed by then is known when there is one again."""
     await twin.view.write_own("a", b"one")
     await twin.view.write_own("b", b"one")
-    await alice.has("b", b"one")
+    await twin.view.write_own("c", b"one")
+    await alice.has("c", b"one")
     alice.wire.is_original = twin.wire.is_original = True
     await twin.view.write_own("wake", b"")
     await alice.is_in(State.OFF)
@@ -539,11 +574,11 @@ async def test_a_service_that_becomes_an_original_and_back(alice: Party, twin: P
     await twin.view.delete_own("b")
     await alice.view.refresh(0)
     assert "b" not in alice.view.own()
-    alice.view._known.drop(Key("own", "", "wake"))  # as if it had other secrets
+    alice.view._known.drop(Key("own", "", "c"))  # as if it had other secrets
     alice.wire.is_original = twin.wire.is_original = False
     alice.view._feed._hurry.set()
     await alice.is_in(State.LIVE)
-    assert set(alice.view.own()) == {"a", "wake"}
+    assert set(alice.view.own()) == {"a", "c", "wake"}
     await twin.view.write_own("a", b"three")
     await alice.has("a", b"three")
 
@@ -623,19 +658,6 @@ async def test_a_lost_feed_is_known_at_once(alice: Party, twin: Party) -> None:
 # --- a service that lies --------------------------------------------------------------------------
 
 NODE = "5e" * 32
-
-
-def with_change(**change: Any) -> Callable[[Any], Any]:
-    """A page with one more change, in its order."""
-
-    def made(page: Any) -> Any:
-        revision = page["revision"] + 1
-        more = {"revision": revision, **change}
-        return {**page, "revision": revision, "changes": [*page["changes"], more]}
-
-    return made
-
-
 NONSENSE: dict[str, Callable[[Any], Any]] = {
     "no page": lambda page: [page],
     "null": lambda page: None,

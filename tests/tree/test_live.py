@@ -216,9 +216,8 @@ async def test_what_was_gone_when_it_was_removed_here_is_told(
     assert told.inode == inode
 
 
-async def _never(*_: object) -> bool:
-    while True:
-        await trio.sleep_forever()
+async def _never(*_: object) -> None:
+    await trio.sleep_forever()
 
 
 # --- nobody is asked ------------------------------------------------------------------------------
