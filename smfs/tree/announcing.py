@@ -53,6 +53,11 @@ class Announcing:
         """A secret goes."""
         return self._made(Kind.GONE, self._area.namespace.path(secret_id), node)
 
+    def directory_goes(self, path: Path) -> Sequence[Happening]:
+        """A directory goes."""
+        node = self._area.known_directory(path)
+        return self._made(Kind.GONE, path, node, is_directory=True)
+
     def _made(
         self, kind: Kind, path: Path, node: Node | None, *, is_directory: bool = False
     ) -> list[Happening]:

@@ -9,6 +9,7 @@ from smfs.errors import InvalidName, NotAccepted, SecretNotFound, SpaceNotFound
 from smfs.tree import names
 from smfs.tree.announcing import Announcing
 from smfs.tree.context import Context
+from smfs.tree.leftovers import make_room
 from smfs.tree.namespace import Namespace, Path
 from smfs.tree.node import Node
 from smfs.tree.one_time import OneTimeFile, OneTimeFiles
@@ -32,6 +33,7 @@ class Area:
         hidden: the scratch file that hides a secret, by that secret's id. A secret that is set or
             deleted elsewhere meanwhile is hidden no more.
         staleness: which names change too fast for the kernel.
+        announcing: makes the happenings.
         top: the directory that shows the area.
         was_used: whether there was ever something in it.
     """
@@ -47,7 +49,7 @@ class Area:
         self._files: dict[str, SecretFile] = {}
         self._one_time = OneTimeFiles(context)
         self._directories: dict[Path, SecretDirectory] = {}
-        self._announcing = Announcing(self, place)
+        self.announcing = Announcing(self, place)
         self._generation: int | None = None
         self.was_used = False
         self.top = self.directory(())
@@ -102,7 +104,8 @@ class Area:
     def _show(self, secret_id: str, *, here: bool) -> None:
         self.was_used = True
         if secret_id not in self.namespace.ids():
-            told = () if here else self._announcing.appears(secret_id)
+            room = () if here else make_room(self, secret_id)
+            told = () if here else (*room, *self.announcing.appears(secret_id))
             self.namespace.add(secret_id)
             self.context.tell(told)
         elif not here:
@@ -110,7 +113,7 @@ class Area:
 
     def _forget(self, secret_id: str, *, here: bool) -> None:
         node = self._files.pop(secret_id, None) or self._one_time.get(secret_id)
-        told = () if here else self._announcing.goes(secret_id, node)
+        told = () if here else self.announcing.goes(secret_id, node)
         self.namespace.discard(secret_id)
         self._one_time.drop(secret_id)
         if node is not None:
@@ -127,9 +130,9 @@ class Area:
             self._files.pop(secret_id, None)
             self._one_time.drop(secret_id)
             self._let_go(node)
-            self.context.tell(self._announcing.is_replaced(secret_id, node))
+            self.context.tell(self.announcing.is_replaced(secret_id, node))
         elif file is None or version is None or not file.handles:
-            self.context.tell(self._announcing.changes(secret_id, node))
+            self.context.tell(self.announcing.changes(secret_id, node))
         elif file.token != version.token:
             self.supersede(file)
 
@@ -174,7 +177,8 @@ class Area:
         kind = self.namespace.kind(path)
         if kind is None:
             return None
-        return self.directory(path) if kind == "directory" else self._file_at(path)
+        is_directory = kind == "directory"
+        return self.directory(path) if is_directory else self.file(self.namespace.secret_id(path))
 
     def directory(self, path: Path) -> SecretDirectory:
         """The node of a directory that is there."""
@@ -240,7 +244,7 @@ class Area:
         """Gives the name of an open file a new node; the old one keeps its snapshot."""
         assert file.secret_id is not None  # noqa: S101  # only secrets have versions
         fresh = self._files[file.secret_id] = SecretFile(self, file.secret_id, stored=True)
-        self.context.tell(self._announcing.is_replaced(file.secret_id, file))
+        self.context.tell(self.announcing.is_replaced(file.secret_id, file))
         return fresh
 
     def add_new(self, secret_id: str, *, stored: bool) -> SecretFile:
@@ -311,13 +315,13 @@ class Area:
         if file.secret_id is None or self._files.get(file.secret_id) is not file:
             return
         if file.secret_id in self.store.listed():
-            self.context.tell(self._announcing.changes(file.secret_id, file))
+            self.context.tell(self.announcing.changes(file.secret_id, file))
         else:  # it was deleted elsewhere meanwhile
             self._forget(file.secret_id, here=False)
 
     def withdraw(self, file: SecretFile) -> None:
         """A new file never came to the service: its name goes, without a system call."""
-        told = self._announcing.goes(file.secret_id, file) if file.secret_id is not None else ()
+        told = self.announcing.goes(file.secret_id, file) if file.secret_id is not None else ()
         self.vanish(file)
         self.context.tell(told)
 
@@ -343,7 +347,7 @@ class Area:
             except SecretNotFound:
                 if not file.unsent and file.secret_id is not None:
                     # It failed, so the kernel goes on knowing the name.
-                    self.context.tell(self._announcing.goes(doomed, file))
+                    self.context.tell(self.announcing.goes(doomed, file))
                     self.vanish(file)
                     raise
         if file.hides is not None:
@@ -391,6 +395,3 @@ class Area:
 
     def _let_go(self, node: Node) -> None:
         self.context.inodes.drop_if_unused(node)
-
-    def _file_at(self, path: Path) -> Node:
-        return self.file(self.namespace.secret_id(path))

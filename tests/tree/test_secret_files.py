@@ -184,6 +184,28 @@ async def test_a_node_whose_name_got_another_file(own: Kernel) -> None:
     assert await own.read("own/a") == b"new"
 
 
+async def test_what_is_left_of_a_directory_is_in_no_files_way(world: World, own: Kernel) -> None:
+    """A directory whose secrets were deleted elsewhere goes when a secret gets its name there."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.mkdir("own/made")
+    await other.mkdir("own/a")
+    await other.mkdir("own/a/b")
+    await other.write("own/a/b/c", b"1")
+    assert await own.read("own/a/b/c") == b"1"
+    await other.rm("own/a/b/c")
+    await other.rmdir("own/a/b")
+    await other.rmdir("own/a")
+    await own.view.refresh(0)
+    assert await own.ls("own/a/b") == []
+
+    await other.write("own/a", b"file")
+    await other.write("own/made", b"elsewhere")
+    await own.view.refresh(0)
+
+    assert await own.read("own/a") == b"file"
+    assert await own.read("own/made/%") == b"elsewhere"
+
+
 async def test_each_reader_of_a_stale_node_has_a_content_of_his_own(own: Kernel) -> None:
     """The kernel has the size and the pages of the old file: it must not show the new one so."""
     await own.write("own/a", b"old and long")
