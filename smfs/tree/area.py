@@ -120,7 +120,10 @@ class Area:
             return  # what is written here goes first, and is looked at again then
         version = self.store.listed().get(secret_id)
         if file is None or version is None or not file.handles:
-            self.context.tell(self._announcing.changes(secret_id, self._node_of(secret_id)))
+            shown = self._node_of(secret_id)
+            if isinstance(shown, OneTimeFile):
+                self.file(secret_id)
+            self.context.tell(self._announcing.changes(secret_id, shown))
         elif file.token != version.token:
             self.supersede(file)
 
@@ -385,4 +388,6 @@ class Area:
         if known is None:
             known = OneTimeFile(self.context, store, secret_id, version)
             self._one_time[secret_id] = known
+        elif not known.version.is_opened:
+            known.version = version  # nobody can say whether it is another one
         return known
