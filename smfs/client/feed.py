@@ -249,7 +249,7 @@ class Feed:
             wait=wait,
         )
         page = await read_changes(self._envelopes.session.identity, answer.value)
-        if page.since not in (0, since):
+        if page.since not in (0, since) or (page.since and page.feed != feed):
             raise ServiceUnavailable("the service answered with nonsense: a page of another place")
         return page
 
