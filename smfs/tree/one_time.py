@@ -64,6 +64,8 @@ class OneTimeFile(File):
 
     async def extended_attribute(self, name: str) -> bytes:
         """As `Node` says."""
+        if not self.version.is_opened:
+            await self.get_ready()
         return attributes.extended(name, self.version, self._context.view, "clean")
 
 
