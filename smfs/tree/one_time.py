@@ -49,8 +49,11 @@ class OneTimeFile(File):
             self.version = await self._store.opened(self._secret_id)
 
     def is_other(self, version: Version) -> bool:
-        """Whether another secret is there now, as far as this one was ever looked at."""
-        return not version.one_time or self.version.token not in ("", version.token)
+        """Whether another secret is there now."""
+        shown = self.version
+        is_same = shown.revision is not None and shown.revision == version.revision
+        is_same = is_same or (bool(shown.token) and shown.token == version.token)
+        return not (version.one_time and is_same)
 
     def size(self) -> int:
         """As `Node` says."""
@@ -88,6 +91,7 @@ class OneTimeFiles:
         """The node of a version; each secret that comes under an id gets its own."""
         known = self._files.get(secret_id)
         if known is not None and not known.is_other(version):
+            known.version = version
             return known
         self.drop(secret_id)
         made = self._files[secret_id] = OneTimeFile(self._context, store, secret_id, version)
