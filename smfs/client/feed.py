@@ -177,7 +177,11 @@ class Feed:
             await self._rest(self._pause())
             self._envelopes.session.connection.forget()
         except (ServiceError, ServiceUnavailable) as error:
-            self._fail(error)
+            if isinstance(error, ServiceUnavailable) and self.state in (State.LIVE, State.FILLING):
+                # A connection that broke says nothing yet of the service: who reads waits for that.
+                self._set(State.STARTING)
+            else:
+                self._fail(error)
             await self._rest(self._pause())
         except Exception as error:  # noqa: BLE001 - a mount that is not up to date is better than none
             self._fail(ServiceUnavailable(f"what it told was of no use ({type(error).__name__})"))

@@ -99,6 +99,23 @@ async def test_a_page_that_nobody_foresaw_ends_nothing(
         assert list(view.own()) == ["s"]
 
 
+async def test_a_broken_connection_makes_no_service_away(
+    alice: Client, wire: Any, faults: Any
+) -> None:
+    """Who reads right after it waits until the service was asked, and reads what is there."""
+
+    async def passed(request: httpx.Request, pass_on: Passing) -> httpx.Response:
+        return await pass_on(request)
+
+    view = View(alice)
+    wire.next(PATH, passed, faults.answer_lost)
+    async with following(view):
+        await view.wait_until_live(live=True)
+        await alice.set_secret("s", "x")
+        await view.wait_until_live(live=False)
+        assert (await view.read_own("s")).content == b"x"
+
+
 async def test_what_is_being_saved_at_the_end_is_saved(alice: Client, tmp_path: Path) -> None:
     """A cancellation between taking what is to be saved and saving it loses none of it."""
     identity = alice.envelopes.session.identity
