@@ -108,6 +108,7 @@ async def test_a_broken_connection_makes_no_service_away(
         return await pass_on(request)
 
     view = View(alice)
+    await alice.set_secret("before", "x")  # and so the space is open
     wire.next(PATH, passed, faults.answer_lost)
     async with following(view):
         await view.wait_until_live(live=True)
