@@ -35,12 +35,12 @@ class Contents:
             ServiceUnavailable: when it was told of, but its content has not come yet.
         """
         version = self._require(key)
-        if version.is_opened:
-            return version
-        if not version.is_here:
-            raise ServiceUnavailable("the content of this secret is not here")
-        await self._changing.open([key])
-        return self._require(key)
+        while not version.is_opened:
+            if not version.is_here:
+                raise ServiceUnavailable("the content of this secret is not here")
+            await self._changing.open([key])
+            version = self._require(key)
+        return version
 
     async def look(self, key: Key) -> Look:
         """What is known of a secret, without its content.

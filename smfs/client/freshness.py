@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from smfs.client.connection import Connection
 from smfs.client.feed import Feed, State
 from smfs.errors import ServiceUnavailable
 
-_START_S = (
-    2.0  # for so long a mount that knows something waits for a service that is slow to answer
-)
+# For so long a mount that knows something waits for a service that is slow to answer.
+_START_S: Final = 2.0
 
 
 class Freshness:
@@ -82,11 +83,16 @@ class Freshness:
         if is_too_old or not self._feed.is_complete:
             raise failure
 
+    def seconds_until(self, moment: float) -> float:
+        """Seconds until a moment (ms since 1970) by the service's clock, as far as it is known."""
+        return (moment - self._connection.clock.now()) / 1000
+
     def may_fall_back(self) -> bool:
         """Whether what a listing once told will do when the service, which has no feed, is away."""
         return self._feed.is_running
 
     async def _settled(self) -> State:
         self._feed.notice_sleep()
-        patience = _START_S if self._feed.is_complete else None
-        return await self._feed.settled(patience)
+        while self._feed.state is State.STARTING and not self._feed.is_complete:
+            await self._feed.wait_for_move()
+        return await self._feed.settled(_START_S)

@@ -75,6 +75,8 @@ class Keeper:
             self._known.note_unsaved()
         if loaded is None:
             return
+        if loaded.header.feed:
+            self._known.recipients = {}  # a feed tells of them all: who is not kept is none
         for node in loaded.nodes:
             self._take_node(node)
         for secret in loaded.secrets:
@@ -143,16 +145,18 @@ class Keeper:
     async def _write(self) -> None:
         if not self.cache.is_open or not self._feed.is_complete or self._changing.is_listing:
             return
-        header = self._header()
-        if self.cache.needs_all:
-            self._known.take_unsaved()
-            everything: list[Key | NodeKey] = [*self._known.nodes()]
-            everything += [key for key, _ in self._known.items()]
-            put, _ = self._records(everything)
-            await self.cache.write(header, put, (), replace=True)
-        else:
-            put, drop = self._records(self._known.take_unsaved())
-            await self.cache.write(header, put, drop)
+        header, is_whole = self._header(), self.cache.needs_all
+        unsaved = self._known.take_unsaved()
+        put, drop = self._records(self._everything() if is_whole else unsaved)
+        try:
+            await self.cache.write(header, put, () if is_whole else drop, replace=is_whole)
+        except anyio.get_cancelled_exc_class():
+            # It may not have begun: the last write is to have it, for its header says that it has.
+            self._known.give_back_unsaved(unsaved)
+            raise
+
+    def _everything(self) -> list[Key | NodeKey]:
+        return [*self._known.nodes(), *(key for key, _ in self._known.items())]
 
     def _header(self) -> Header:
         feed, revision = self._feed.cursor

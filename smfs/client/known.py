@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -93,12 +94,14 @@ class Known:
 
     Attributes:
         generation: grows with every change of what is known; being seen again is none.
+        is_followed: whether a feed tells of all that changes.
         recipients: who accepts us, until when (ms since 1970, None for no end); None where the
             service does not tell.
     """
 
     def __init__(self) -> None:
         self.generation = 0
+        self.is_followed = False
         self.recipients: dict[str, float | None] | None = None
         self._maps: dict[tuple[Area, str], dict[str, Version]] = {
             ("own", ""): {},
@@ -151,6 +154,19 @@ class Known:
             return None
         return [self._journal[index] for index in range(-count, 0)]
 
+    def told_since(self, generation: int) -> AbstractSet[Key | str]:
+        """What a feed may have told of since a generation: secrets and node ids.
+
+        An answer that was asked for before says nothing of these: the feed has the last word, and
+        says it once.
+        """
+        if not self.is_followed:
+            return set()
+        changes = self.changes_since(generation)
+        if changes is None:
+            return {key for key, _ in self.items()} | self._senders.keys()
+        return {each.key or each.node_id for each in changes}
+
     async def wait_for_change(self, generation: int) -> None:
         """Returns once there was a change after a generation."""
         while self.generation <= generation:
@@ -180,6 +196,11 @@ class Known:
             self._unsaved, self._is_unsaved = {}, anyio.Event()
         return taken
 
+    def give_back_unsaved(self, taken: Iterable[Key | NodeKey]) -> None:
+        """What was taken could not be saved."""
+        for key in taken:
+            self._save(key)
+
     async def wait_for_unsaved(self) -> None:
         """Returns once something is to be saved."""
         await self._is_unsaved.wait()
@@ -195,6 +216,8 @@ class Known:
         """Whether something newer than a revision is known of a secret."""
         known = self.get(key)
         if known is not None and known.revision is not None and known.revision > revision:
+            return True
+        if key.area == "from" and self.is_sender_newer(key.node_id, revision):
             return True
         return self._dropped.get(key, 0) > revision
 
@@ -229,6 +252,8 @@ class Known:
 
     def drop(self, key: Key, *, here: bool = False, revision: int | None = None) -> None:
         """Notes that a secret is gone, by a deletion of that revision where it is known."""
+        if revision is not None and self.is_newer(key, revision):
+            return
         self._note_dropped(key, revision)
         versions = self._maps.get((key.area, key.node_id), {})
         if versions.pop(key.secret_id, None) is None:
@@ -295,8 +320,8 @@ class Known:
 
 def _same(old: Version, new: Version) -> bool:
     if not (old.is_opened and new.is_opened):
-        # Opening changes nothing; without it only the revision tells versions apart.
-        return old.revision == new.revision
+        # Opening changes nothing; without it only the revision and the box tell versions apart.
+        return old.revision == new.revision or (new.box is not None and old.box == new.box)
     return (
         old.token == new.token
         and old.one_time == new.one_time

@@ -37,8 +37,9 @@ _HARMLESS: Final = frozenset(
         errno.ENOTCONN, errno.ECONNABORTED, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
     }
 )  # fmt: skip
+# ENOSYS is what libfuse says before the kernel has asked for anything at all.
 _UNKNOWN: Final = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.EINVAL}
+    {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.EINVAL, errno.ENOSYS}
 )
 
 

@@ -53,12 +53,19 @@ class Announcing:
         """A secret goes."""
         return self._made(Kind.GONE, self._area.namespace.path(secret_id), node)
 
+    def directory_goes(self, path: Path) -> Sequence[Happening]:
+        """A directory goes."""
+        node = self._area.known_directory(path)
+        return self._made(Kind.GONE, path, node, is_directory=True)
+
     def _made(
         self, kind: Kind, path: Path, node: Node | None, *, is_directory: bool = False
     ) -> list[Happening]:
         parent = self._area.known_directory(path[:-1])
         if parent is None or not parent.lookups:
             return []
+        if kind in (Kind.APPEARED, Kind.GONE):
+            parent.touched()
         inode = node.inode if node is not None and node.lookups else None
         whole = tuple(name.encode() for name in (*self._place, *path))
         return [Happening(kind, parent.inode, whole, inode, is_directory)]

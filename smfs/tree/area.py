@@ -9,11 +9,13 @@ from smfs.errors import InvalidName, NotAccepted, SecretNotFound, SpaceNotFound
 from smfs.tree import names
 from smfs.tree.announcing import Announcing
 from smfs.tree.context import Context
+from smfs.tree.leftovers import make_room
 from smfs.tree.namespace import Namespace, Path
 from smfs.tree.node import Node
-from smfs.tree.one_time import OneTimeFile
+from smfs.tree.one_time import OneTimeFile, OneTimeFiles
 from smfs.tree.secret_directory import SecretDirectory
 from smfs.tree.secret_file import SecretFile
+from smfs.tree.staleness import Staleness
 from smfs.tree.stores import FromStore, OwnStore, SharedStore
 
 AnyStore = OwnStore | SharedStore | FromStore
@@ -30,6 +32,8 @@ class Area:
         scratch: the files that never travel, by path.
         hidden: the scratch file that hides a secret, by that secret's id. A secret that is set or
             deleted elsewhere meanwhile is hidden no more.
+        staleness: which names change too fast for the kernel.
+        announcing: makes the happenings.
         top: the directory that shows the area.
         was_used: whether there was ever something in it.
     """
@@ -40,11 +44,12 @@ class Area:
         self.namespace = Namespace()
         self.scratch: dict[Path, SecretFile] = {}
         self.hidden: dict[str, SecretFile] = {}
+        self.staleness = Staleness()
         self._place = place
         self._files: dict[str, SecretFile] = {}
-        self._one_time: dict[str, OneTimeFile] = {}
+        self._one_time = OneTimeFiles(context)
         self._directories: dict[Path, SecretDirectory] = {}
-        self._announcing = Announcing(self, place)
+        self.announcing = Announcing(self, place)
         self._generation: int | None = None
         self.was_used = False
         self.top = self.directory(())
@@ -81,7 +86,9 @@ class Area:
             return
         for changed in changes:
             if changed.key is not None and self.store.owns(changed.key):
-                self._update(changed.key.secret_id, here=changed.here)
+                # What is read only never goes by a system call of its own.
+                here = changed.here and self.store.writable
+                self._update(changed.key.secret_id, here=here)
 
     def _update(self, secret_id: str, *, here: bool) -> None:
         version = self.store.listed().get(secret_id)
@@ -97,7 +104,8 @@ class Area:
     def _show(self, secret_id: str, *, here: bool) -> None:
         self.was_used = True
         if secret_id not in self.namespace.ids():
-            told = () if here else self._announcing.appears(secret_id)
+            room = () if here else make_room(self, secret_id)
+            told = () if here else (*room, *self.announcing.appears(secret_id))
             self.namespace.add(secret_id)
             self.context.tell(told)
         elif not here:
@@ -105,11 +113,10 @@ class Area:
 
     def _forget(self, secret_id: str, *, here: bool) -> None:
         node = self._files.pop(secret_id, None) or self._one_time.get(secret_id)
-        told = () if here else self._announcing.goes(secret_id, node)
+        told = () if here else self.announcing.goes(secret_id, node)
         self.namespace.discard(secret_id)
-        if secret_id in self._one_time:
-            self._drop_one_time(secret_id)
-        elif node is not None:
+        self._one_time.drop(secret_id)
+        if node is not None:
             self._let_go(node)
         self.context.tell(told)
 
@@ -118,14 +125,22 @@ class Area:
         file = self._files.get(secret_id)
         if file is not None and file.unsent:
             return  # what is written here goes first, and is looked at again then
-        version = self.store.listed().get(secret_id)
-        if file is None or version is None or not file.handles:
-            shown = self._node_of(secret_id)
-            if isinstance(shown, OneTimeFile):
-                self.file(secret_id)
-            self.context.tell(self._announcing.changes(secret_id, shown))
+        version, node = self.store.listed().get(secret_id), self._node_of(secret_id)
+        if version is not None and node is not None and self._is_of_other_kind(node, version):
+            self._files.pop(secret_id, None)
+            self._one_time.drop(secret_id)
+            self._let_go(node)
+            self.context.tell(self.announcing.is_replaced(secret_id, node))
+        elif file is None or version is None or not file.handles:
+            self.context.tell(self.announcing.changes(secret_id, node))
         elif file.token != version.token:
             self.supersede(file)
+
+    def _is_of_other_kind(self, node: Node, version: Version) -> bool:
+        """Whether a node cannot show a version: what is handed out once has one node each time."""
+        if isinstance(node, OneTimeFile):
+            return node.is_other(version)
+        return version.one_time and isinstance(self.store, FromStore)
 
     def _node_of(self, secret_id: str) -> Node | None:
         return self._files.get(secret_id) or self._one_time.get(secret_id)
@@ -162,7 +177,8 @@ class Area:
         kind = self.namespace.kind(path)
         if kind is None:
             return None
-        return self.directory(path) if kind == "directory" else self._file_at(path)
+        is_directory = kind == "directory"
+        return self.directory(path) if is_directory else self.file(self.namespace.secret_id(path))
 
     def directory(self, path: Path) -> SecretDirectory:
         """The node of a directory that is there."""
@@ -179,7 +195,7 @@ class Area:
         """
         version = self.store.listed().get(secret_id)
         if version is not None and version.one_time and isinstance(self.store, FromStore):
-            return self._one_time_file(secret_id, version, self.store)
+            return self._one_time.file(secret_id, version, self.store)
         known = self._files.get(secret_id)
         if known is None:
             known = self._files[secret_id] = SecretFile(self, secret_id, stored=version is not None)
@@ -228,7 +244,7 @@ class Area:
         """Gives the name of an open file a new node; the old one keeps its snapshot."""
         assert file.secret_id is not None  # noqa: S101  # only secrets have versions
         fresh = self._files[file.secret_id] = SecretFile(self, file.secret_id, stored=True)
-        self.context.tell(self._announcing.is_replaced(file.secret_id, file))
+        self.context.tell(self.announcing.is_replaced(file.secret_id, file))
         return fresh
 
     def add_new(self, secret_id: str, *, stored: bool) -> SecretFile:
@@ -291,13 +307,23 @@ class Area:
         self._files.setdefault(file.secret_id, file)
         self.namespace.add(file.secret_id)
         newest = self.store.listed().get(file.secret_id)
-        if newest is not None and newest.is_opened and newest.token != version.token:
+        if newest is not None and newest.token != version.token:
             self.reconsider(file.secret_id)
 
     def rejected(self, file: SecretFile) -> None:
         """What was written is given up: the kernel must not go on showing it."""
-        if file.secret_id is not None and self._files.get(file.secret_id) is file:
-            self.context.tell(self._announcing.changes(file.secret_id, file))
+        if file.secret_id is None or self._files.get(file.secret_id) is not file:
+            return
+        if file.secret_id in self.store.listed():
+            self.context.tell(self.announcing.changes(file.secret_id, file))
+        else:  # it was deleted elsewhere meanwhile
+            self._forget(file.secret_id, here=False)
+
+    def withdraw(self, file: SecretFile) -> None:
+        """A new file never came to the service: its name goes, without a system call."""
+        told = self.announcing.goes(file.secret_id, file) if file.secret_id is not None else ()
+        self.vanish(file)
+        self.context.tell(told)
 
     def vanish(self, file: SecretFile) -> None:
         """A file's name goes: it was unlinked, or never came to the service."""
@@ -320,6 +346,8 @@ class Area:
                 await self.store.remove(doomed)
             except SecretNotFound:
                 if not file.unsent and file.secret_id is not None:
+                    # It failed, so the kernel goes on knowing the name.
+                    self.context.tell(self.announcing.goes(doomed, file))
                     self.vanish(file)
                     raise
         if file.hides is not None:
@@ -361,33 +389,9 @@ class Area:
         """The node of a directory, if anybody has looked at it."""
         return self._directories.get(path)
 
-    def _drop_one_time(self, secret_id: str) -> None:
-        node = self._one_time.pop(secret_id)
-        node.gone = True
-        self._let_go(node)
-
     def _unlinked(self, file: SecretFile) -> None:
         file.unlinked = True
         self._let_go(file)
 
     def _let_go(self, node: Node) -> None:
         self.context.inodes.drop_if_unused(node)
-
-    def _file_at(self, path: Path) -> Node:
-        return self.file(self.namespace.secret_id(path))
-
-    def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
-        known = self._one_time.get(secret_id)
-        if (
-            known is not None
-            and version.is_opened
-            and known.version.token not in ("", version.token)
-        ):
-            self._drop_one_time(secret_id)
-            known = None
-        if known is None:
-            known = OneTimeFile(self.context, store, secret_id, version)
-            self._one_time[secret_id] = known
-        elif not known.version.is_opened:
-            known.version = version  # nobody can say whether it is another one
-        return known

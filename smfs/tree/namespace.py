@@ -16,12 +16,13 @@ Kind = Literal["file", "directory"]
 class _Folder:
     """One name of the tree: the secret that ends here, and the names below, if it has any."""
 
-    __slots__ = ("children", "is_directory", "secret_id")
+    __slots__ = ("children", "is_directory", "is_made", "secret_id")
 
     def __init__(self) -> None:
         self.children: dict[str, _Folder] = {}
         self.secret_id: str | None = None
         self.is_directory = False
+        self.is_made = False
 
 
 class Namespace:
@@ -40,7 +41,7 @@ class Namespace:
         """Adds an id."""
         folder = self._top
         for name in names.encode_id(secret_id):
-            folder.is_directory = True
+            folder.is_directory, folder.is_made = True, False
             folder = folder.children.setdefault(name, _Folder())
         folder.secret_id = secret_id
         self._ids.add(secret_id)
@@ -65,7 +66,9 @@ class Namespace:
         """Makes an empty directory; InvalidName when it could hold no secret."""
         if not names.is_directory_path(path):
             raise InvalidName("no secret id has such a directory")
-        self._require(path[:-1]).children.setdefault(path[-1], _Folder()).is_directory = True
+        folder = self._require(path[:-1]).children.setdefault(path[-1], _Folder())
+        folder.is_made = folder.is_made or not folder.is_directory
+        folder.is_directory = True
 
     def remove_directory(self, path: Path) -> None:
         """Takes an empty directory away."""
@@ -78,6 +81,16 @@ class Namespace:
         folder.is_directory = bool(folder.children)
         if not folder.is_directory and folder.secret_id is None:
             del parent.children[path[-1]]
+
+    def is_left_over(self, path: Path) -> bool:
+        """Whether nothing is in or below a directory, which was not made but held secrets once."""
+        folders = [self._require(path)]
+        while folders:
+            folder = folders.pop()
+            if folder.is_made or folder.secret_id is not None:
+                return False
+            folders.extend(folder.children.values())
+        return True
 
     def kind(self, path: Path) -> Kind | None:
         """What a path names, if anything."""

@@ -1,4 +1,4 @@
-"""An open file on a secret."""
+"""Open files on a secret."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ class OpenSecret:
         file: what is open.
         writes: whether it was opened for writing.
         keep_cache: whether the kernel's pages are still right.
-        direct_io: whether the kernel shall keep none.
     """
 
-    def __init__(
-        self, file: SecretFile, *, writes: bool, keep_cache: bool, direct_io: bool = False
-    ) -> None:
+    direct_io = False
+
+    def __init__(self, file: SecretFile, *, writes: bool, keep_cache: bool) -> None:
         self._file = file
         self._writes = writes
         self.keep_cache = keep_cache
-        self.direct_io = direct_io
 
     async def read(self, offset: int, size: int) -> bytes:
         """As `OpenFile` says."""
@@ -50,3 +48,37 @@ class OpenSecret:
     async def release(self) -> None:
         """As `OpenFile` says."""
         await self._file.released(was_writer=self._writes)
+
+
+class OpenCopy:
+    """An open file that shows one content, whatever becomes of the file.
+
+    The kernel keeps none of it: its pages and its size are those of the file.
+
+    Args:
+        content: what it shows.
+    """
+
+    direct_io = True
+    keep_cache = False
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """As `OpenFile` says."""
+        return self._content[offset : offset + size]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Never."""
+        raise AccessRefused("not opened for writing")
+
+    async def flush(self) -> None:
+        """Nothing was written."""
+
+    async def sync(self) -> None:
+        """Nothing was written."""
+
+    async def release(self) -> None:
+        """Forgets the content."""
+        self._content = b""

@@ -19,7 +19,7 @@ from smfs.errors import (
     TooLarge,
 )
 from smfs.tree.node import Intent, OpenFile, Times
-from smfs.tree.open_secret import OpenSecret
+from smfs.tree.open_secret import OpenCopy, OpenSecret
 from smfs.tree.secret_node import SecretNode, State
 
 if TYPE_CHECKING:
@@ -64,14 +64,17 @@ class SecretFile(SecretNode):
         if not self.lock.locked() and (known := self._open_known(intent)):
             return known
         async with self.lock:
-            # The kernel may still know the size of what was there before.
-            has_successor = self.unlinked and not self.handles
-            keep_cache = await self._prepare(intent)
+            try:
+                keep_cache = await self._prepare(intent)
+            except StaleNode:
+                if intent.write or intent.truncate or not self._must_be_copied():
+                    raise
+                return await self._open_copy()
             if intent.truncate:
                 self.resize(0)
             elif intent.write:
                 await self.fill()
-            return self.opened(intent, keep_cache=keep_cache, direct_io=has_successor)
+            return self.opened(intent, keep_cache=keep_cache)
 
     def _open_known(self, intent: Intent) -> OpenFile | None:
         """The commonest case, for which nobody has to be asked or waited for."""
@@ -96,15 +99,13 @@ class SecretFile(SecretNode):
         self._cached_token = version.token
         return keep_cache
 
-    def opened(
-        self, intent: Intent, *, keep_cache: bool = False, direct_io: bool = False
-    ) -> OpenFile:
+    def opened(self, intent: Intent, *, keep_cache: bool = False) -> OpenFile:
         """An open file on the content as it is now."""
         self.handles += 1
         self._overflowed = self._overflowed and bool(self._writers)
         changes = intent.write or intent.truncate
         self._writers += changes
-        return OpenSecret(self, writes=changes, keep_cache=keep_cache, direct_io=direct_io)
+        return OpenSecret(self, writes=changes, keep_cache=keep_cache)
 
     def begin(self) -> None:
         """Makes it a new and empty file."""
@@ -114,8 +115,7 @@ class SecretFile(SecretNode):
     async def _prepare(self, intent: Intent) -> bool:
         """Brings `buffer` up to date; returns whether the kernel's pages are still right."""
         if self.unlinked and not self.handles:
-            await self._load_successor(intent)
-            return False
+            raise StaleNode("the name has got another file")
         if self.secret_id is None or self.unlinked:
             return True
         if self.unsent:
@@ -130,26 +130,34 @@ class SecretFile(SecretNode):
             return False
         return await self._load(self.secret_id, intent)
 
-    async def _load_successor(self, intent: Intent) -> None:
-        """Shows what the name has got since it was looked up.
+    def _must_be_copied(self) -> bool:
+        """Whether the kernel would find this node stale once more, and tell the program."""
+        if self.secret_id is None:
+            return False
+        is_again = self.area.staleness.is_found_again(self.secret_id)
+        return is_again or (self.unlinked and not self.handles)
 
-        The kernel looks a stale name up only once more: too seldom for what is replaced often.
-        """
-        if self.secret_id is None or intent.write or intent.truncate:
-            raise StaleNode("the name has got another file")
+    async def _open_copy(self) -> OpenFile:
+        """What the name stands for now, apart from this node, of which the kernel has pages."""
+        assert self.secret_id is not None  # noqa: S101  # only secrets are stale
         try:
-            content = await self.area.fetch(self.secret_id)
+            return OpenCopy(await self.area.fetch(self.secret_id))
         except SecretNotFound:
             raise StaleNode("the name is gone, or its file is not uploaded yet") from None
-        self.buffer = bytearray(content)
 
     async def _load(self, secret_id: str, intent: Intent) -> bool:
-        version, content = self.area.store.peek(secret_id), None
+        store, content = self.area.store, None
+        if intent.write and (store.peek(secret_id) or not store.fetch_is_check):
+            await store.check(secret_id)
+        # While the feed is alive nothing is waited for after this, so this is the newest one.
+        version = store.peek(secret_id)
         if version is None:
             look = await self.area.look(secret_id)
             version, content = look.version, look.content
-        if intent.write and (content is None or not self.area.store.fetch_is_check):
-            await self.area.store.check(secret_id)
+            if intent.write and content is None and store.fetch_is_check:
+                await store.check(secret_id)
+        if version.one_time and not store.writable:
+            raise StaleNode("it is handed out only once now")
         if self.handles:
             if version.token != self.token:
                 self.area.supersede(self)
@@ -314,11 +322,24 @@ class SecretFile(SecretNode):
                 self._writers -= was_writer
                 if was_writer and not self._writers and self.unsent:
                     await self._last_upload()
-                self.let_go()
+                self._closed()
         else:
             self.handles -= 1
-            self.let_go()
+            self._closed()
         self.inodes.drop_if_unused(self)
+
+    def _closed(self) -> None:
+        was_outrun = not self.handles and self._is_outrun()
+        self.let_go()
+        if was_outrun and self.secret_id is not None:
+            self.area.reconsider(self.secret_id)
+
+    def _is_outrun(self) -> bool:
+        """Whether what was open is older than what its name is to show."""
+        if self.snapshot is None or self.secret_id is None or not self.area.holds(self):
+            return False
+        newest = self.area.store.listed().get(self.secret_id)
+        return newest is not None and newest.token != self.snapshot.token
 
     async def _last_upload(self) -> None:
         if self._refused_edits == self.edits:
@@ -359,7 +380,7 @@ class SecretFile(SecretNode):
         self._cached_token = None
         self._times_mark = None
         if not self.stored:
-            self.area.vanish(self)
+            self.area.withdraw(self)
         self.let_go()
         self.area.rejected(self)
 

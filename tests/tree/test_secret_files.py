@@ -14,6 +14,7 @@ from smfs.errors import (
     StaleNode,
     TooLarge,
 )
+from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import Intent
 
 pytestmark = pytest.mark.trio
@@ -183,6 +184,56 @@ async def test_a_node_whose_name_got_another_file(own: Kernel) -> None:
     assert await own.read("own/a") == b"new"
 
 
+async def test_what_is_left_of_a_directory_is_in_no_files_way(world: World, own: Kernel) -> None:
+    """A directory whose secrets were deleted elsewhere goes when a secret gets its name there."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.mkdir("own/made")
+    await other.mkdir("own/a")
+    await other.mkdir("own/a/b")
+    await other.write("own/a/b/c", b"1")
+    assert await own.read("own/a/b/c") == b"1"
+    await other.rm("own/a/b/c")
+    await other.rmdir("own/a/b")
+    await other.rmdir("own/a")
+    await own.view.refresh(0)
+    assert await own.ls("own/a/b") == []
+
+    await other.write("own/a", b"file")
+    await other.write("own/made", b"elsewhere")
+    await own.view.refresh(0)
+
+    assert await own.read("own/a") == b"file"
+    assert await own.read("own/made/%") == b"elsewhere"
+
+
+async def test_each_reader_of_a_stale_node_has_a_content_of_his_own(own: Kernel) -> None:
+    """The kernel has the size and the pages of the old file: it must not show the new one so."""
+    await own.write("own/a", b"old and long")
+    node = await own.walk("own/a")
+    for number in range(3):
+        await own.write("own/b", b"%d" % number)
+        await own.mv("own/b", "own/a")
+        opened = await own.tree.open(node.inode, Intent())
+        assert opened.direct_io
+        assert await opened.read(0, 9) == b"%d" % number
+
+
+async def test_a_reader_of_what_always_changes_gets_some_version(world: World, own: Kernel) -> None:
+    """The kernel looks a stale name up only once more; then the program would see ESTALE."""
+    other = await world.mount(own.view.client.secret_key_hex)
+    await own.write("own/a", b"1")
+    node = await own.walk("own/a")
+    await other.write("own/a", b"22")
+    with pytest.raises(StaleNode):
+        await own.tree.open(node.inode, Intent())
+    node = await own.walk("own/a")
+    await other.write("own/a", b"333")
+
+    opened = await own.tree.open(node.inode, Intent())
+    assert opened.direct_io
+    assert await opened.read(0, 9) == b"333"
+
+
 async def test_a_node_whose_name_is_gone_is_stale(own: Kernel) -> None:
     """Whoever looked it up a moment before looks it up once more, and hears that it is gone."""
     await own.write("own/a", b"old")
@@ -253,6 +304,18 @@ async def test_beyond_the_limit_the_old_content_stays(own: Kernel) -> None:
     await opened.release()
 
     assert await own.read("own/a") == b"old"
+
+
+async def test_the_kernel_hears_that_a_new_file_was_refused(world: World) -> None:
+    """Its name goes without a system call that says so."""
+    kernel = await world.mount(follows=True)
+    await kernel.ls("own")
+    told: list[Happening] = []
+    kernel.tree.listen(told.extend)
+    with pytest.raises(TooLarge):
+        await kernel.write("own/new", bytes(kernel.view.content_limit() + 1))
+
+    assert [(one.kind, one.path[-1]) for one in told] == [(Kind.GONE, b"new")]
 
 
 async def test_half_of_what_is_too_large_replaces_nothing(own: Kernel) -> None:

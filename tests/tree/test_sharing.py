@@ -21,13 +21,14 @@ from smfs.errors import (
     SecretNotFound,
     SpaceNotFound,
 )
+from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import Intent
 
 pytestmark = pytest.mark.trio
 
 Kernel = Any
 World = Any
-STRANGER = Identity.generate().node_id
+STRANGER = Identity(b"\1" * 32).node_id
 
 
 @pytest.fixture
@@ -97,6 +98,26 @@ async def test_what_others_shared_is_read_only(alice: Kernel, bob: Kernel) -> No
         await bob.mv(f"{path}/token", f"{path}/new")
 
 
+async def test_the_kernel_hears_that_a_one_time_secret_was_read(
+    world: World, alice: Kernel
+) -> None:
+    """Reading it here removes its name without a system call that says so."""
+    bob = await world.mount(follows=True)
+    await bob.view.accept(alice.node_id, None)
+    await alice.view.share(bob.node_id, "once", b"burn after reading", one_time=True)
+    while not bob.view.senders()[alice.node_id].secrets:
+        await bob.view.wait_for_change(bob.view.generation)
+    told: list[Happening] = []
+    bob.tree.listen(told.extend)
+    _, opened = await bob.open(f"from/{alice.node_id}/once")
+    assert told == []
+    await opened.read(0, 100)
+    with pytest.raises(NoSuchName):
+        await bob.walk(f"from/{alice.node_id}/once")
+
+    assert [(one.kind, one.path[-1]) for one in told] == [(Kind.GONE, b"once")]
+
+
 async def test_a_one_time_secret_that_is_replaced_is_shown_as_it_is(
     world: World, alice: Kernel, bob: Kernel
 ) -> None:
@@ -112,9 +133,9 @@ async def test_a_one_time_secret_that_is_replaced_is_shown_as_it_is(
     await alice.view.share(bob.node_id, "once", b"12345", one_time=True)
     await later.view.wait_for_change(generation)
     await trio.testing.wait_all_tasks_blocked()
-    assert (await later.tree.get_attributes(before.inode)).size == 5
-    assert (await later.stat(path)).size == 5
-    verified = await later.tree.extended_attribute(before.inode, b"user.smfs.verified")
+    after = await later.stat(path)
+    assert after.size == 5
+    verified = await later.tree.extended_attribute(after.inode, b"user.smfs.verified")
     assert verified == b"yes"
 
 
