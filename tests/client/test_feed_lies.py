@@ -107,6 +107,7 @@ async def test_a_broken_connection_makes_no_service_away(
     async def passed(request: httpx.Request, pass_on: Passing) -> httpx.Response:
         return await pass_on(request)
 
+    await alice.set_secret("first", "x")
     view = View(alice)
     await alice.set_secret("before", "x")  # and so the space is open
     wire.next(PATH, passed, faults.answer_lost)

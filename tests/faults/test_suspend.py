@@ -150,4 +150,5 @@ def test_a_service_that_comes_back_with_another_database(
     assert writes_again(own / "again")
     assert _fails_soon(home, own / "new")
     assert home.do("cat", own / "old") == b"old"
+    assert writes_again(mounts[1] / "own" / "here")  # it may not have found the service yet
     assert home.do("cat", mounts[1] / "own" / "old") == b"old"
