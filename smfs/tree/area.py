@@ -118,7 +118,7 @@ class Area:
         if secret_id in self._one_time:
             self._drop_one_time(secret_id)
         elif node is not None:
-            self._let_go(node)
+            self.context.inodes.drop_if_unused(node)
         self.context.tell(told)
 
     def reconsider(self, secret_id: str) -> None:
@@ -127,7 +127,10 @@ class Area:
         if file is not None and file.unsent:
             return  # what is written here goes first, and is looked at again then
         version = self.store.listed().get(secret_id)
-        if file is None or version is None or not file.handles:
+        if file is not None and version is not None and file.may_not_show(version):
+            del self._files[secret_id]
+            self.context.tell(self.announcing.is_replaced(secret_id, file))
+        elif file is None or version is None or not file.handles:
             self.context.tell(self.announcing.changes(secret_id, self._node_of(secret_id)))
         elif file.token != version.token:
             self.supersede(file)
@@ -361,7 +364,7 @@ class Area:
         node = self._directories.pop(path, None)
         if node is not None:
             node.removed = True
-            self._let_go(node)
+            self.context.inodes.drop_if_unused(node)
 
     def forget_name(self, file: SecretFile) -> None:
         """A secret's file is now called otherwise; the secret itself is not touched."""
@@ -376,14 +379,11 @@ class Area:
     def _drop_one_time(self, secret_id: str) -> None:
         node = self._one_time.pop(secret_id)
         node.gone = True
-        self._let_go(node)
+        self.context.inodes.drop_if_unused(node)
 
     def _unlinked(self, file: SecretFile) -> None:
         file.unlinked = True
-        self._let_go(file)
-
-    def _let_go(self, node: Node) -> None:
-        self.context.inodes.drop_if_unused(node)
+        self.context.inodes.drop_if_unused(file)
 
     def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
         known = self._one_time.get(secret_id)

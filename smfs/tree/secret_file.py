@@ -79,7 +79,7 @@ class SecretFile(SecretNode):
         if intent.write or intent.truncate or self.unlinked or self.unsent or not self.secret_id:
             return None
         version = self.area.store.peek(self.secret_id)
-        if version is None:
+        if version is None or self.may_not_show(version):
             return None
         shown, wanted = (
             (version.token, self.token) if self.handles else (version.size, self._told_size)
@@ -88,6 +88,10 @@ class SecretFile(SecretNode):
             return None
         keep_cache = bool(self.handles) or self._take_snapshot(version)
         return self.opened(intent, keep_cache=keep_cache)
+
+    def may_not_show(self, version: Version) -> bool:
+        """Whether only a node that consumes it may show a version."""
+        return version.one_time and not self.area.store.writable
 
     def _take_snapshot(self, version: Version) -> bool:
         """Shows a version from now on; returns whether the kernel's pages are still right."""
@@ -139,7 +143,10 @@ class SecretFile(SecretNode):
         """What the name stands for now, apart from this node, of which the kernel has pages."""
         assert self.secret_id is not None  # noqa: S101  # only secrets are stale
         try:
-            return OpenCopy(await self.area.fetch(self.secret_id))
+            look = await self.area.look(self.secret_id)
+            if self.may_not_show(look.version):
+                raise StaleNode("it can be read only once now")
+            return OpenCopy(await self.area.fetch(self.secret_id, look))
         except SecretNotFound:
             raise StaleNode("the name is gone, or its file is not uploaded yet") from None
 
@@ -148,6 +155,8 @@ class SecretFile(SecretNode):
         if version is None:
             look = await self.area.look(secret_id)
             version, content = look.version, look.content
+        if self.may_not_show(version):
+            raise StaleNode("it can be read only once now")
         if intent.write and (content is None or not self.area.store.fetch_is_check):
             await self.area.store.check(secret_id)
         if self.handles:
