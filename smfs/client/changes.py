@@ -54,9 +54,13 @@ class Changing:
         """Whether a full listing is under way."""
         return self._listed is not None
 
-    def begin_anew(self) -> None:
-        """What is listed now may have smaller revisions than what is known, and replaces it."""
-        self._known.forget_revisions()
+    def set_followed(self, *, followed: bool) -> None:
+        """Says whether pages come."""
+        self._known.is_followed = followed
+
+    def abandon(self) -> None:
+        """A listing under way is not gone on with."""
+        self._listed = None
 
     async def apply(self, page: Changes, mark: int) -> bool:
         """Takes over one page, its contents included.
@@ -69,15 +73,24 @@ class Changing:
             False when something was learnt meanwhile of which the page may be older or newer:
             nothing was taken over then, and it is to be asked for again.
         """
+        if page.since == 0:
+            # What the revisions known so far say of the order counts no more.
+            self._known.forget_revisions()
+        opened = await self._opened(page)
         if any(self._is_unclear(change, mark) for change in page.changes):
             return False
-        is_listing = self.is_listing or page.since == 0
-        opened = await self._opened(page.changes, is_listing=is_listing)
         # From here on nothing waits: a page is taken over as a whole, or not at all.
         if page.since == 0:
             self._listed, self._listed_nodes = set(), set()
             if self._known.recipients is None:
                 self._known.recipients = {}
+        self._take_over(page, opened)
+        if self._listed is not None and not page.more:
+            self._drop_unlisted(page.revision, mark)
+        self._known.settle(page.revision)
+        return True
+
+    def _take_over(self, page: Changes, opened: dict[Key, Stored]) -> None:
         now = anyio.current_time()
         for change in page.changes:
             match change:
@@ -89,10 +102,6 @@ class Changing:
                     self._put_node(change)
                 case NodeGone():
                     self._drop_node(change)
-        if self._listed is not None and not page.more:
-            self._drop_unlisted(page.revision)
-        self._known.settle(page.revision)
-        return True
 
     def _is_unclear(self, change: Change, mark: int) -> bool:
         if not isinstance(change, SecretChanged):
@@ -112,20 +121,22 @@ class Changing:
                 self._put_node(change)
             elif isinstance(change, SecretChanged):
                 key = _key(change)
-                if key is not None and self._known.get(key) is None:
+                if key is None or self._known.is_newer(key, change.revision):
+                    continue
+                if self._known.get(key) is None:
                     self._announce(key, change)
 
     # --- secrets ------------------------------------------------------------------------------
 
-    async def _opened(self, changes: Iterable[Change], *, is_listing: bool) -> dict[Key, Stored]:
+    async def _opened(self, page: Changes) -> dict[Key, Stored]:
         """Opens what is compared with an opened version; the rest is opened when it is wanted."""
-        wanted = {}
-        for change in changes:
+        wanted, lists = {}, self.is_listing or page.since == 0
+        for change in page.changes:
             key = _key(change) if isinstance(change, SecretChanged) else None
             if (
                 key is not None
                 and isinstance(change, SecretChanged)
-                and self._compares(key, change, is_listing=is_listing)
+                and self._compares(key, change, lists=lists)
             ):
                 address = self._envelopes.address(key)
                 wanted[address] = key, StoredSecret(change.box, change.one_time)
@@ -134,16 +145,14 @@ class Changing:
         )
         return {wanted[address][0]: stored for address, stored in found.items()}
 
-    def _compares(self, key: Key, change: SecretChanged, *, is_listing: bool) -> bool:
+    def _compares(self, key: Key, change: SecretChanged, *, lists: bool) -> bool:
         known = self._known.get(key)
         if known is None:
             # One that is new is looked at soon, and may be our own.
-            return not is_listing
-        if self._known.is_newer(key, change.revision) or known.revision == change.revision:
+            return not lists
+        if self._known.is_newer(key, change.revision):
             return False
-        return known.is_opened and not is_opened_as(
-            known, StoredSecret(change.box, change.one_time)
-        )
+        return known.is_opened and not _is_told_again(known, change)
 
     def _put(self, change: SecretChanged, opened: dict[Key, Stored], now: float) -> None:
         key = _key(change)
@@ -154,24 +163,28 @@ class Changing:
         if self._known.is_newer(key, change.revision):
             return
         known, stored = self._known.get(key), opened.get(key)
-        if stored is not None and (known is None or known.revision != change.revision):
-            self._put_opened(key, change, stored, now)
-        elif known is not None and known.is_opened:
+        if known is not None and _is_told_again(known, change):
             self._put_again(key, change, known, now)
+        elif stored is not None:
+            self._put_opened(key, change, stored, now)
         else:
+            # Also what was opened, or written here, while others of this page were being opened.
             self._announce(key, change)
 
     def _put_opened(self, key: Key, change: SecretChanged, stored: Stored, now: float) -> None:
         address = self._envelopes.address(key)
         is_ours = self._envelopes.under_way.is_ours(address, stored.token)
-        if not is_ours:
+        if is_ours:
+            self._envelopes.history.written(address, stored.token, stored.signed_at or 0)
+        else:
             stored = self._envelopes.judged(address, stored)
         version = version_of(stored, self._known.get(key), now, change.revision)
         self._known.put(key, version, here=is_ours)
 
     def _put_again(self, key: Key, change: SecretChanged, known: Version, now: float) -> None:
         """The echo of a write of ours, or a version that is known already."""
-        self._known.put(key, known.confirmed(change.revision, change.box or known.box, now))
+        box, one_time = change.box or known.box, change.one_time
+        self._known.put(key, known.confirmed(change.revision, box, now, one_time=one_time))
 
     def _announce(self, key: Key, change: SecretChanged) -> None:
         self.put_sealed(key, change.box, one_time=change.one_time, revision=change.revision)
@@ -235,7 +248,7 @@ class Changing:
         else:
             self._known.drop_recipient(change.node_id)
 
-    def _drop_unlisted(self, revision: int) -> None:
+    def _drop_unlisted(self, revision: int, mark: int) -> None:
         """After a full listing: what is in none of its pages is gone."""
         listed, self._listed = self._listed or set(), None
         for node_id in list(self._known.senders()):
@@ -246,8 +259,15 @@ class Changing:
                 self._known.drop_recipient(node_id)
         for key, version in list(self._known.items()):
             is_newer = version.revision is not None and version.revision > revision
-            if key not in listed and not is_newer:
+            if key not in listed and not is_newer and not self._is_just_written(key, mark):
                 self._known.drop(key)
+
+    def _is_just_written(self, key: Key, mark: int) -> bool:
+        """Whether we wrote it after a page was asked for, and the feed has not told of it yet."""
+        known = self._known.get(key)
+        if known is None or known.envelope is None:
+            return False
+        return self._envelopes.history.changed_since(self._envelopes.address(key), mark)
 
     # --- opening what was put sealed ----------------------------------------------------------
 
@@ -274,6 +294,18 @@ def _key(change: SecretChanged | SecretGone) -> Key | None:
     if change.from_id:
         return Key("from", change.from_id, change.secret_id)
     return own_key(change.secret_id)
+
+
+def _is_told_again(known: Version, change: SecretChanged) -> bool:
+    """Whether a change tells of the very version that is known, opened.
+
+    A revision alone says so only where one of the two has no box: a service that gives a second
+    box to a revision is lying, and what is in it must be opened and judged.
+    """
+    if is_opened_as(known, StoredSecret(change.box, change.one_time)):
+        return True
+    has_both = known.box is not None and change.box is not None
+    return known.is_opened and known.revision == change.revision and not has_both
 
 
 def _whole(date: float | None) -> int | None:

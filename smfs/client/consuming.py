@@ -53,7 +53,7 @@ class Consuming:
             taken = await self._envelopes.take(*key, delivery)
         except SecretNotFound:
             del self._undecided[key]
-            self._listing.drop_from(*key)
+            self._listing.drop_from(*key, listed)
             if not delivery.lost:
                 raise
             return Reading(version, listed.content())
@@ -62,14 +62,15 @@ class Consuming:
                 del self._undecided[key]
             raise
         del self._undecided[key]
+        handed = listed
         if taken.token != listed.token:
             # Replaced between the two requests: what was handed out is what counts.
-            listed = self._envelopes.judged(self._envelopes.from_address(*key), taken)
-        self._listing.drop_from(*key)
-        return Reading(version, listed.content())
+            handed = self._envelopes.judged(self._envelopes.from_address(*key), taken)
+        self._listing.drop_from(*key, listed, taken)
+        return Reading(version, handed.content())
 
     async def _hand_out(self, key: _Key, version: Version) -> Reading:
-        self._listing.drop_from(*key)
+        self._listing.drop_from(*key, version)
         sealed = StoredSecret(version.box, is_one_time=True)
         stored = await self._envelopes.inspect(self._envelopes.from_address(*key), sealed)
         return Reading(version, stored.content())

@@ -9,7 +9,7 @@ from smfs.client.shared import again
 from smfs.client.versions import Look, Version
 from smfs.client.workers import off_loop
 from smfs.crypto.envelope import open_envelope
-from smfs.errors import NotAccepted, SecretNotFound, ServiceUnavailable
+from smfs.errors import NotAccepted, SecretNotFound, ServiceUnavailable, TamperedSecret
 from smfs.protocol.spaces import StoredSecret
 
 
@@ -35,12 +35,12 @@ class Contents:
             ServiceUnavailable: when it was told of, but its content has not come yet.
         """
         version = self._require(key)
-        if version.is_opened:
-            return version
-        if not version.is_here:
-            raise ServiceUnavailable("the content of this secret is not here")
-        await self._changing.open([key])
-        return self._require(key)
+        while not version.is_opened:
+            if not version.is_here:
+                raise ServiceUnavailable("the content of this secret is not here")
+            await self._changing.open([key])
+            version = self._require(key)
+        return version
 
     async def look(self, key: Key) -> Look:
         """What is known of a secret, without its content.
@@ -57,6 +57,7 @@ class Contents:
         """The content of a version that was looked at.
 
         Raises:
+            TamperedSecret: when it does not open, or is not what was looked at.
             ServiceUnavailable: when it is not here.
         """
         address = self._envelopes.address(key)
@@ -70,7 +71,11 @@ class Contents:
             raise ServiceUnavailable("the content of this secret is not here")
         secret = StoredSecret(version.box, version.one_time)
         stored: Stored = await self._envelopes.inspect(address, secret)
-        return stored.content()
+        content = stored.content()
+        if stored.token != version.token:
+            # The box of what was written here comes from the service, which may be lying.
+            raise TamperedSecret("what is stored is not what this version was")
+        return content
 
     def _require(self, key: Key) -> Version:
         version = self._known.get(key)

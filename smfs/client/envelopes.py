@@ -239,10 +239,10 @@ class Envelopes:
                 2 * len(content), lambda: seal_envelope(identity, address, content, signed_at)
             )
             envelope = text.encode()
-            token = _token(envelope)
+            token, mark = _token(envelope), self.history.mark()
             with self.under_way.begun(address, token):
                 answer = await call(secret=text)
-            self.history.written(address, token, signed_at)
+            self.history.written(address, token, signed_at, mark)
         return Written(token, signed_at, answer.revision, envelope)
 
     async def delete_own(self, secret_id: str) -> int | None:
@@ -254,9 +254,10 @@ class Envelopes:
         await self.limits.check_id(secret_id)
         address = self.own_address(secret_id)
         async with self._locks.hold(address):
+            mark = self.history.mark()
             with self.under_way.begun(address, None):
                 revision = await self._remove(requests.DeleteSecret, secret_id=secret_id)
-            self.history.deleted(address)
+            self.history.deleted(address, mark)
         return revision
 
     async def unshare(self, recipient: str, secret_id: str) -> None:

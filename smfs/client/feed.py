@@ -98,7 +98,7 @@ class Feed:
         while self.state not in states:
             await self._moved.wait()
 
-    async def settled(self, patience: float | None) -> State:
+    async def settled(self, patience: float) -> State:
         """The state once it is known whether there is a feed, after `patience` seconds at most."""
         if self.state is State.STARTING:
             with anyio.move_on_after(patience):
@@ -146,6 +146,7 @@ class Feed:
         """Goes on from what was known before; fields as the attributes."""
         self.cursor, self.confirmed_at = cursor, confirmed_at
         self.is_complete = True
+        self._set(self.state)
 
     async def run(self) -> None:
         """Follows the feed until it is cancelled."""
@@ -170,46 +171,63 @@ class Feed:
             with anyio.CancelScope() as self._following:
                 await self._follow()
         except UnknownRoute:
+            # It has become an original, or says that it has a feed and has none.
+            self._failures += 1
+            self._end_without_feed()
+            await self._rest(self._pause())
             self._envelopes.session.connection.forget()
         except (ServiceError, ServiceUnavailable) as error:
-            self._fail(error)
+            if isinstance(error, ServiceUnavailable) and self.state in (State.LIVE, State.FILLING):
+                # A connection that broke says nothing yet of the service: who reads waits for that.
+                self._set(State.STARTING)
+            else:
+                self._fail(error)
+            await self._rest(self._pause())
+        except Exception as error:  # noqa: BLE001 - a mount that is not up to date is better than none
+            self._fail(ServiceUnavailable(f"what it told was of no use ({type(error).__name__})"))
             await self._rest(self._pause())
 
     async def _follow(self) -> None:
         found = await self._envelopes.session.connection.discover()
         if found is None or GetChanges.route() not in found.features:
             self._succeed()
-            self._set(State.OFF)
+            self._end_without_feed()
             await self._rest(_ORIGINAL_PAUSE_S)
             self._envelopes.session.connection.forget()
             return
-        await self._catch_up()
+        page = await self._ask_and_apply()
         while True:
+            await self._catch_up(page)
             self.is_complete = True
             self._set(State.LIVE)
             page = await self._ask_and_apply(wait=_WAIT_MS)
-            if page.more:
-                await self._catch_up()
-            # Who changes one thing often changes the next: one page then tells of many.
-            await anyio.sleep(_GATHER_S)
+            if page.changes:
+                # Who changes one thing often changes the next: one page then tells of many.
+                await anyio.sleep(_GATHER_S)
 
-    async def _catch_up(self) -> Changes:
-        page = await self._ask_and_apply()
-        if page.since == 0 and page.more:
-            await self._list_names()
-            self._set(State.FILLING)
+    def _end_without_feed(self) -> None:
+        """What is known changes by other ways now: a feed that comes back begins with all."""
+        self.cursor = ("", 0)
+        self._changing.abandon()
+        self._set(State.OFF)
+
+    async def _catch_up(self, page: Changes) -> None:
+        """Asks for the pages after one, until that is all."""
+        begun = 0
         while page.more:
+            begun += page.since == 0
+            if begun > 1:
+                await self._rest(self._pause())
+            if self._changing.is_listing and self.state is not State.FILLING:
+                await self._list_names()
+                self._set(State.FILLING)
             page = await self._ask_and_apply()
-        return page
 
     async def _ask_and_apply(self, *, wait: int = 0) -> Changes:
         feed, since = self.cursor
         while True:
             mark = self._envelopes.history.mark()
             page = await self._ask(feed, since, wait=wait, listing=self._changing.is_listing)
-            # All anew, of the same feed: perhaps a backup, whose revisions lie before those known.
-            if page.feed != feed or page.since < since:
-                self._changing.begin_anew()
             if await self._changing.apply(page, mark):
                 break
             wait = 0
@@ -223,6 +241,8 @@ class Feed:
         feed, since = "", 0
         while True:
             page = await self._ask(feed, since, contents=False, listing=since > 0)
+            if page.since != since:
+                return  # it begins anew; the contents are listed anew, too
             self._changing.announce(page)
             feed, since = page.feed, page.revision
             if not page.more:
@@ -240,7 +260,8 @@ class Feed:
             contents=contents,
             wait=wait,
         )
-        return await read_changes(self._envelopes.session.identity, answer.value)
+        page = await read_changes(self._envelopes.session.identity, answer.value)
+        return _checked(page, feed, since)
 
     # --- success and failure ------------------------------------------------------------------
 
@@ -274,5 +295,20 @@ class Feed:
 
     def _set(self, state: State) -> None:
         self.state = state
+        self._changing.set_followed(followed=state is not State.OFF)
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
+
+
+def _checked(page: Changes, feed: str, since: int) -> Changes:
+    """The page, if it can be the one that was asked for.
+
+    Raises:
+        ServiceUnavailable: when it goes on from elsewhere, or to nowhere.
+    """
+    goes_on = page.feed == feed and page.since == since
+    is_within = all(page.since < each.revision <= page.revision for each in page.changes)
+    leads_on = not page.more or page.revision > page.since
+    if (goes_on or page.since == 0) and is_within and leads_on:
+        return page
+    raise ServiceUnavailable("the service answered with nonsense: a page out of its order")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from smfs.client.connection import Connection
 from smfs.client.feed import Feed, State
 from smfs.errors import ServiceUnavailable
 
-_START_S = (
-    2.0  # for so long a mount that knows something waits for a service that is slow to answer
-)
+# For so long a mount that knows something waits for a service that is slow to answer.
+_START_S: Final = 2.0
 
 
 class Freshness:
@@ -92,5 +93,6 @@ class Freshness:
 
     async def _settled(self) -> State:
         self._feed.notice_sleep()
-        patience = _START_S if self._feed.is_complete else None
-        return await self._feed.settled(patience)
+        while self._feed.state is State.STARTING and not self._feed.is_complete:
+            await self._feed.wait_for_move()
+        return await self._feed.settled(_START_S)

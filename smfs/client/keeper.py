@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -27,9 +28,10 @@ from smfs.client.records import (
 from smfs.client.versions import Version
 from smfs.protocol.changes import SENDER
 
+_log: Final = logging.getLogger(__name__)
+
 _GATHER_S: Final = 0.5
 _CONFIRM_S: Final = 60.0  # how often the cache is told that what it has is still current
-_LAST_S: Final = 2.0
 
 
 class Keeper:
@@ -59,13 +61,22 @@ class Keeper:
     # --- coming up ----------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Opens the cache and takes over what is in it."""
+        """Opens the cache and takes over what is in it; as if it were empty where that fails."""
+        try:
+            await self._load()
+        except Exception as error:  # noqa: BLE001 - a mount without a cache is better than none
+            _log.error("going on without a cache: %s", type(error).__name__)
+            await self.cache.aclose()
+
+    async def _load(self) -> None:
         await self.cache.open()
         loaded = await self.cache.load()
         if self.cache.is_open:
             self._known.note_unsaved()
         if loaded is None:
             return
+        if loaded.header.feed:
+            self._known.recipients = {}  # a feed tells of them all: who is not kept is none
         for node in loaded.nodes:
             self._take_node(node)
         for secret in loaded.secrets:
@@ -116,25 +127,36 @@ class Keeper:
                 with anyio.move_on_after(_CONFIRM_S):
                     await self._known.wait_for_unsaved()
                     await anyio.sleep(_GATHER_S)
-                await self._write()
+                await self._write_whole()
         finally:
-            with anyio.move_on_after(_LAST_S, shield=True):
-                await self._write()
+            await self._write_whole()
             await self.cache.aclose()
+
+    async def _write_whole(self) -> None:
+        """Writes; a cache that fails in a way unforeseen is left as it was before."""
+        # What was taken to be saved, and then given up, would count as saved with the next write.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._write()
+            except Exception as error:  # noqa: BLE001 - a mount without a cache is better than none
+                _log.error("going on without a cache: %s", type(error).__name__)
+                await self.cache.aclose()
 
     async def _write(self) -> None:
         if not self.cache.is_open or not self._feed.is_complete or self._changing.is_listing:
             return
-        header = self._header()
-        if self.cache.needs_all:
-            self._known.take_unsaved()
-            everything: list[Key | NodeKey] = [*self._known.nodes()]
-            everything += [key for key, _ in self._known.items()]
-            put, _ = self._records(everything)
-            await self.cache.write(header, put, (), replace=True)
-        else:
-            put, drop = self._records(self._known.take_unsaved())
-            await self.cache.write(header, put, drop)
+        header, is_whole = self._header(), self.cache.needs_all
+        unsaved = self._known.take_unsaved()
+        put, drop = self._records(self._everything() if is_whole else unsaved)
+        try:
+            await self.cache.write(header, put, () if is_whole else drop, replace=is_whole)
+        except anyio.get_cancelled_exc_class():
+            # It may not have begun: the last write is to have it, for its header says that it has.
+            self._known.give_back_unsaved(unsaved)
+            raise
+
+    def _everything(self) -> list[Key | NodeKey]:
+        return [*self._known.nodes(), *(key for key, _ in self._known.items())]
 
     def _header(self) -> Header:
         feed, revision = self._feed.cursor

@@ -121,7 +121,7 @@ class Knowledge:
 
     def peek(self, key: Key) -> Version | None:
         """The current version of a secret, where it is known without asking, opened and fine."""
-        if not self._freshness.is_live:
+        if self._feed.state is not State.LIVE:
             return None
         version = self._known.get(key)
         is_fine = version is not None and version.problem is None and bool(version.token)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -17,6 +18,7 @@ from smfs.crypto.identity import is_node_id
 
 _SENT: Final = f"{RESERVED}/sent/"
 _JOURNAL: Final = 50_000
+_DROPPED: Final = 10_000  # a feed that is followed settles them with its next page
 
 Area = Literal["own", "sent", "from", "name"]
 
@@ -92,12 +94,14 @@ class Known:
 
     Attributes:
         generation: grows with every change of what is known; being seen again is none.
+        is_followed: whether a feed tells of all that changes.
         recipients: who accepts us, until when (ms since 1970, None for no end); None where the
             service does not tell.
     """
 
     def __init__(self) -> None:
         self.generation = 0
+        self.is_followed = False
         self.recipients: dict[str, float | None] | None = None
         self._maps: dict[tuple[Area, str], dict[str, Version]] = {
             ("own", ""): {},
@@ -150,6 +154,19 @@ class Known:
             return None
         return [self._journal[index] for index in range(-count, 0)]
 
+    def told_since(self, generation: int) -> AbstractSet[Key | str]:
+        """What a feed may have told of since a generation: secrets and node ids.
+
+        An answer that was asked for before says nothing of these: the feed has the last word, and
+        says it once.
+        """
+        if not self.is_followed:
+            return set()
+        changes = self.changes_since(generation)
+        if changes is None:
+            return {key for key, _ in self.items()} | self._senders.keys()
+        return {each.key or each.node_id for each in changes}
+
     async def wait_for_change(self, generation: int) -> None:
         """Returns once there was a change after a generation."""
         while self.generation <= generation:
@@ -179,6 +196,11 @@ class Known:
             self._unsaved, self._is_unsaved = {}, anyio.Event()
         return taken
 
+    def give_back_unsaved(self, taken: Iterable[Key | NodeKey]) -> None:
+        """What was taken could not be saved."""
+        for key in taken:
+            self._save(key)
+
     async def wait_for_unsaved(self) -> None:
         """Returns once something is to be saved."""
         await self._is_unsaved.wait()
@@ -194,6 +216,8 @@ class Known:
         """Whether something newer than a revision is known of a secret."""
         known = self.get(key)
         if known is not None and known.revision is not None and known.revision > revision:
+            return True
+        if key.area == "from" and self.is_sender_newer(key.node_id, revision):
             return True
         return self._dropped.get(key, 0) > revision
 
@@ -228,8 +252,9 @@ class Known:
 
     def drop(self, key: Key, *, here: bool = False, revision: int | None = None) -> None:
         """Notes that a secret is gone, by a deletion of that revision where it is known."""
-        if revision is not None:
-            self._dropped[key] = revision
+        if revision is not None and self.is_newer(key, revision):
+            return
+        self._note_dropped(key, revision)
         versions = self._maps.get((key.area, key.node_id), {})
         if versions.pop(key.secret_id, None) is None:
             return
@@ -237,6 +262,12 @@ class Known:
         if key.area == "sent" and not versions:
             del self._maps[key.area, key.node_id], self._sent[key.node_id]
         self._note(Changed(key, here))
+
+    def _note_dropped(self, what: Key | str, revision: int | None) -> None:
+        if revision is not None:
+            self._dropped[what] = revision
+            if len(self._dropped) > _DROPPED:
+                del self._dropped[next(iter(self._dropped))]
 
     def put_sender(self, node_id: str, closure_date: int | None, *, here: bool = False) -> None:
         """Notes an accepted sender and until when he is."""
@@ -253,8 +284,7 @@ class Known:
 
     def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
         """Notes that a sender is accepted no more; what he shared is gone with him."""
-        if revision is not None:
-            self._dropped[node_id] = revision
+        self._note_dropped(node_id, revision)
         if self._senders.pop(node_id, None) is None:
             return
         self._save(NodeKey("sender", node_id))
@@ -265,16 +295,17 @@ class Known:
 
     def put_recipient(self, node_id: str, closure_date: float | None) -> None:
         """Notes that a node accepts us."""
-        recipients = {} if self.recipients is None else self.recipients
-        if node_id not in recipients or recipients[node_id] != closure_date:
-            self.recipients = {**recipients, node_id: closure_date}
+        if self.recipients is None:
+            self.recipients = {}
+        if node_id not in self.recipients or self.recipients[node_id] != closure_date:
+            self.recipients[node_id] = closure_date
             self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 
     def drop_recipient(self, node_id: str) -> None:
         """Notes that a node accepts us no more."""
         if self.recipients is not None and node_id in self.recipients:
-            self.recipients = {k: v for k, v in self.recipients.items() if k != node_id}
+            del self.recipients[node_id]
             self._save(NodeKey("recipient", node_id))
             self._note(Changed(None, here=False, node_id=node_id))
 
@@ -289,8 +320,8 @@ class Known:
 
 def _same(old: Version, new: Version) -> bool:
     if not (old.is_opened and new.is_opened):
-        # Opening changes nothing; without it only the revision tells versions apart.
-        return old.revision == new.revision
+        # Opening changes nothing; without it only the revision and the box tell versions apart.
+        return old.revision == new.revision or (new.box is not None and old.box == new.box)
     return (
         old.token == new.token
         and old.one_time == new.one_time

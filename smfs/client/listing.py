@@ -80,17 +80,20 @@ class Listing:
 
     async def _refresh(self) -> None:
         await self._envelopes.session.connection.discover()
-        asked_at, mark = anyio.current_time(), self._history.mark()
+        asked_at, mark, before = self._moment()
         space = await self._envelopes.space()
         listed = _keys_of(space)
         found = await self._inspect_new(listed.items())
+        told = self._known.told_since(before)
         for node_id, sub in space.sub_spaces.items():
-            if self._may_be_told_of(node_id, mark):
+            if node_id not in told and self._may_be_told_of(node_id, mark):
                 self._known.put_sender(node_id, _whole(sub.closure_date))
-        for key in listed:
-            if key.area != "from" or self._may_be_told_of(key.node_id, mark):
+        for key in [each for each in listed if each not in told]:
+            if key.area != "from" or (
+                key.node_id not in told and self._may_be_told_of(key.node_id, mark)
+            ):
                 self._merge(key, found[key], asked_at, mark)
-        self._drop_unlisted(listed.keys(), space.sub_spaces.keys(), mark)
+        self._drop_unlisted(listed.keys() | told, space.sub_spaces.keys() | told, mark)
         self._asked_at = asked_at
         self._took = anyio.current_time() - asked_at
 
@@ -119,8 +122,12 @@ class Listing:
         judged = self._envelopes.judged(address, stored)
         self._known.put(key, version_of(judged, known, asked_at))
 
+    def _moment(self) -> tuple[float, int, int]:
+        """The time, the history's mark and the generation, to be taken before asking."""
+        return anyio.current_time(), self._history.mark(), self._known.generation
+
     def _drop_unlisted(
-        self, listed: AbstractSet[Key], senders: AbstractSet[str], mark: int
+        self, listed: AbstractSet[Key | str], senders: AbstractSet[Key | str], mark: int
     ) -> None:
         for node_id in self._known.senders().keys() - senders:
             if self._may_be_told_of(node_id, mark):
@@ -140,20 +147,40 @@ class Listing:
 
     # --- own secrets --------------------------------------------------------------------------
 
-    def note_own(self, secret_id: str, stored: Stored, asked_at: float) -> Version:
-        """Takes over what one request told of an own secret."""
+    def note_own(self, secret_id: str, stored: Stored, asked_at: float, before: int) -> Version:
+        """Takes over what one request told of an own secret.
+
+        Args:
+            secret_id: its id.
+            stored: what the request told.
+            asked_at: `anyio.current_time()` when it was asked.
+            before: the generation that was known then.
+        """
         key = own_key(secret_id)
         known = None if key is None else self._known.get(key)
         version = version_of(stored, known, asked_at)
-        if key is not None:
+        if key is not None and key not in self._known.told_since(before):
             self._known.put(key, version)
         return version
 
-    def drop_own(self, secret_id: str, *, here: bool = False, revision: int | None = None) -> None:
-        """An own secret is gone, by a deletion of that revision where it is known."""
+    def note_no_own(self, secret_id: str, before: int) -> None:
+        """There was no such own secret, said a request asked at the generation `before`."""
         key = own_key(secret_id)
-        if key is not None:
-            self._known.drop(key, here=here, revision=revision)
+        if key is not None and key not in self._known.told_since(before):
+            self._known.drop(key)
+
+    def note_deleted(self, secret_id: str, revision: int | None, before: int) -> None:
+        """We have deleted an own secret, by that revision where it is known.
+
+        Args:
+            secret_id: its id.
+            revision: of the deletion.
+            before: the generation that was known before.
+        """
+        key = own_key(secret_id)
+        if key is None or (revision is None and key in self._known.told_since(before)):
+            return
+        self._known.drop(key, here=True, revision=revision)
 
     def note_written(self, secret_id: str, written: Written, size: int, asked_at: float) -> Version:
         """Takes over what the service has taken from us, unless something newer was seen since."""
@@ -229,34 +256,57 @@ class Listing:
                 return judged, version_of(judged, known, asked_at)
 
     async def _ask_sender(self, node_id: str, *, here: bool = False) -> SubSpace:
-        asked_at, mark = anyio.current_time(), self._history.mark()
+        asked_at, mark, before = self._moment()
+        known = self._known.senders().get(node_id)
         try:
             sub = await self._envelopes.sub_space(node_id)
         except NotAccepted:
-            self.drop_sender(node_id)
+            self.drop_sender(node_id, known)
             raise
         listed = {Key("from", node_id, key): secret for key, secret in sub.secrets.items()}
         found = await self._inspect_new(listed.items())
-        if not self._may_be_told_of(node_id, mark):
+        told = self._known.told_since(before)
+        if node_id in told or not self._may_be_told_of(node_id, mark):
             return sub
         self._known.put_sender(node_id, _whole(sub.closure_date), here=here)
-        for key in listed:
+        for key in [each for each in listed if each not in told]:
             self._merge(key, found[key], asked_at, mark)
-        for key, _ in list(self._known.items("from")):
-            if key.node_id == node_id and key not in listed and not self._is_newer(key, mark):
+        there = {each for each, _ in self._known.items("from") if each.node_id == node_id}
+        for key in there - listed.keys() - told:
+            if not self._is_newer(key, mark):
                 self._known.drop(key)
         self._sender_changes[node_id] = self._history.tick()
         return sub
 
-    def drop_sender(self, node_id: str, *, here: bool = False, revision: int | None = None) -> None:
-        """A sender is accepted no more, by a refusal of that revision where it is known."""
+    def drop_sender(
+        self,
+        node_id: str,
+        before: Sender | None,
+        *,
+        here: bool = False,
+        revision: int | None = None,
+    ) -> None:
+        """A sender is accepted no more.
+
+        Args:
+            node_id: who.
+            before: what was known of him before the service was asked.
+            here: whether we have refused him.
+            revision: of the refusal, where it is known.
+        """
+        known = self._known.senders().get(node_id)
+        if known is not None and self._known.is_followed and not _is_same_sender(before, known):
+            return  # the feed was quicker, and he is accepted again
         self._sender_changes[node_id] = self._history.tick()
         self._known.drop_sender(node_id, here=here, revision=revision)
 
-    def drop_from(self, node_id: str, secret_id: str) -> None:
-        """A shared secret was consumed."""
-        self._history.deleted(self._envelopes.from_address(node_id, secret_id))
-        self._known.drop(Key("from", node_id, secret_id), here=True)
+    def drop_from(self, node_id: str, secret_id: str, *consumed: Stored | Version) -> None:
+        """A shared secret was consumed, in one of these versions, unless there is a newer one."""
+        key = Key("from", node_id, secret_id)
+        known, boxes = self._known.get(key), [each.box for each in consumed]
+        if known is None or not self._known.is_followed or known.box in (None, *boxes):
+            self._history.deleted(self._envelopes.address(key))
+            self._known.drop(key)
 
 
 def _keys_of(space: Space) -> dict[Key, StoredSecret]:
@@ -274,6 +324,11 @@ def _keys_of(space: Space) -> dict[Key, StoredSecret]:
 def _whole(date: float | None) -> int | None:
     # JSON has numbers beyond every date, infinite ones included: those never come.
     return None if date is None or not abs(date) < _NEVER else int(date)
+
+
+def _is_same_sender(before: Sender | None, now: Sender) -> bool:
+    """Whether he was not refused and accepted again: each time begins a new map of secrets."""
+    return before is not None and before.secrets is now.secrets
 
 
 def is_opened_as(known: Version, secret: StoredSecret) -> bool:

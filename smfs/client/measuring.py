@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,6 +18,8 @@ from smfs.crypto.box import Box
 from smfs.crypto.envelope import Measure, measure_envelope
 from smfs.crypto.identity import Identity
 from smfs.errors import SmfsError
+
+_log: Final = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 100  # secrets that are measured in one go
 _PAUSE_S: Final = 0.02
@@ -62,9 +65,15 @@ class Measuring:
                     await anyio.sleep(rest)
                 else:
                     part = [self._queue.popleft() for _ in range(min(_AT_ONCE, len(self._queue)))]
-                    await self._measure(part)
+                    await self._measure_in_time(part)
             finished, self._finished = self._finished, anyio.Event()
             finished.set()
+
+    async def _measure_in_time(self, keys: Iterable[Key]) -> None:
+        try:
+            await self._measure(keys)
+        except Exception as error:  # noqa: BLE001 - whoever asks for a size finds out on the spot
+            _log.error("sizes were not found out: %s", type(error).__name__)
 
     async def wait(self) -> None:
         """Returns once nothing is left to be measured that has come."""

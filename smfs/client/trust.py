@@ -92,13 +92,25 @@ class History:
         trail.given = max(now, trail.given + 1, (trail.highest or 0) + 1)
         return trail.given
 
-    def written(self, address: Address, token: str, signed_at: int) -> None:
-        """The service has taken an envelope of ours."""
-        self._advance(address, token, signed_at)
+    def written(
+        self, address: Address, token: str, signed_at: int, mark: int | None = None
+    ) -> None:
+        """The service has taken an envelope of ours.
 
-    def deleted(self, address: Address) -> None:
-        """The service has deleted what was here; it must not come back."""
-        self._advance(address, None, None)
+        Args:
+            address: where it lies.
+            token: its identity.
+            signed_at: ms since 1970.
+            mark: when it was asked for: what was first seen since may be newer or older.
+        """
+        trail = self._trails.get(address)
+        if trail is not None and token in trail.superseded:
+            return  # the feed was quicker, and told of what replaced it, too
+        self._advance(address, token, signed_at, mark)
+
+    def deleted(self, address: Address, mark: int | None = None) -> None:
+        """The service has deleted what was here; it must not come back. Fields as `written`."""
+        self._advance(address, None, None, mark)
 
     def judge(
         self,
@@ -166,9 +178,16 @@ class History:
             return RolledBack(f"{address.secret_id!r} is older than what was seen here before")
         return None
 
-    def _advance(self, address: Address, token: str | None, signed_at: int | None) -> None:
+    def _advance(
+        self,
+        address: Address,
+        token: str | None,
+        signed_at: int | None,
+        mark: int | None = None,
+    ) -> None:
         trail = self._trails.setdefault(address, _Trail())
-        if trail.current is not None and trail.current != token:
+        is_order_known = mark is None or trail.changed <= mark
+        if is_order_known and trail.current is not None and trail.current != token:
             trail.superseded[trail.current] = trail.signed_at
         trail.changed, trail.current, trail.signed_at = self.tick(), token, signed_at
         if signed_at is not None:

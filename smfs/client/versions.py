@@ -80,10 +80,18 @@ class Version:
         """Whether its content can be had without asking anybody."""
         return self.box is not None or self.envelope is not None
 
-    def confirmed(self, revision: int, box: Box | None, checked_at: float) -> Version:
+    def confirmed(
+        self, revision: int, box: Box | None, checked_at: float, *, one_time: bool
+    ) -> Version:
         """The same version under its revision, with its box, as it was told once more."""
-        envelope = self.envelope if box is None else None
-        return replace(self, revision=revision, box=box, envelope=envelope, checked_at=checked_at)
+        return replace(
+            self,
+            revision=revision,
+            box=box,
+            envelope=self.envelope if box is None else None,
+            one_time=one_time,
+            checked_at=checked_at,
+        )
 
 
 @dataclass(frozen=True)

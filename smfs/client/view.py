@@ -152,13 +152,13 @@ class View(Refreshing):
             return await self._contents.look(key)
 
     async def _ask_own(self, secret_id: str) -> Look:
-        asked_at = anyio.current_time()
+        asked_at, before = anyio.current_time(), self.generation
         try:
             stored = await self._envelopes.own(secret_id)
         except SecretNotFound:
-            self._listing.drop_own(secret_id)
+            self._listing.note_no_own(secret_id, before)
             raise
-        version = self._listing.note_own(secret_id, stored, asked_at)
+        version = self._listing.note_own(secret_id, stored, asked_at, before)
         return Look(version, stored.content())
 
     @operation
@@ -173,13 +173,13 @@ class View(Refreshing):
             await self._envelopes.limits.check_id(secret_id)
             return self._known.get(key)
         await self.client.discover()
-        asked_at = anyio.current_time()
+        asked_at, before = anyio.current_time(), self.generation
         try:
             stored = await self._envelopes.own(secret_id)
         except SecretNotFound:
-            self._listing.drop_own(secret_id)
+            self._listing.note_no_own(secret_id, before)
             return None
-        return self._listing.note_own(secret_id, stored, asked_at)
+        return self._listing.note_own(secret_id, stored, asked_at, before)
 
     @operation
     async def write_own(self, secret_id: str, content: bytes) -> Version:
@@ -200,12 +200,13 @@ class View(Refreshing):
     async def delete_own(self, secret_id: str) -> None:
         """Deletes an own secret; SecretNotFound when there is none."""
         await self._freshness.need_service()
+        before = self.generation
         try:
             revision = await self._envelopes.delete_own(secret_id)
         except SecretNotFound:
-            self._listing.drop_own(secret_id)
+            self._listing.note_no_own(secret_id, before)
             raise
-        self._listing.drop_own(secret_id, here=True, revision=revision)
+        self._listing.note_deleted(secret_id, revision, before)
 
     # --- what others share --------------------------------------------------------------------
 
@@ -286,12 +287,13 @@ class View(Refreshing):
     async def deny(self, node_id: str) -> None:
         """Accepts a sender no more, and loses what he shared; NotAccepted when he was not."""
         await self._freshness.need_service()
+        before = self._known.senders().get(node_id)
         try:
             revision = await self._envelopes.stop_accepting(node_id)
         except NotAccepted:
-            self._listing.drop_sender(node_id)
+            self._listing.drop_sender(node_id, before)
             raise
-        self._listing.drop_sender(node_id, here=True, revision=revision)
+        self._listing.drop_sender(node_id, before, here=True, revision=revision)
 
     # --- sharing ------------------------------------------------------------------------------
 

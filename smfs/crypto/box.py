@@ -113,9 +113,11 @@ def open_box(reader: Identity, box: Box) -> bytes:
 def peek_box(reader: Identity, box: Box) -> bytes:
     """As `open_box` for the format that our services and clients write, in half the time.
 
-    It does not check that the reference point is one, as libsodium does at most of that time's
-    cost: X25519 is safe on any. Whatever matters is opened by `open_box` all the same; this is for
-    looking at thousands of boxes, of which one wants to know the length.
+    It does not check that the reference point is a point of the curve, which takes libsodium most
+    of the time. That is safe: X25519 takes any u, on the curve or on its twist, and both have
+    subgroups of small order only within their cofactors, which the scalar is a multiple of; where
+    nothing is left, libsodium refuses the result. Whatever matters is opened by `open_box` all the
+    same; this is for looking at thousands of boxes, of which one wants to know the length.
 
     Raises:
         DecryptionFailed: when it is not for this reader, was altered, or ends in no proper padding.

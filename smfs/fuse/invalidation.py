@@ -37,8 +37,9 @@ _HARMLESS: Final = frozenset(
         errno.ENOTCONN, errno.ECONNABORTED, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
     }
 )  # fmt: skip
+# ENOSYS is what libfuse says before the kernel has asked for anything at all.
 _UNKNOWN: Final = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.EINVAL}
+    {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.EINVAL, errno.ENOSYS}
 )
 
 
@@ -160,9 +161,10 @@ class Invalidator:
         self._answers.thread = self._apart.id
         try:
             while (work := self._next()) is not None:
-                work()
-        except Exception as error:  # noqa: BLE001 - a mount without it is better than none
-            _log.error("the kernel is told of no changes any more: %s", type(error).__name__)
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 - what comes after it is to be told
+                    _log.error("the kernel was not told of a change: %s", type(error).__name__)
         finally:
             self._answers.thread = None
             self._apart.end()

@@ -119,7 +119,7 @@ class Changes:
         since: the page has every change after this revision; 0: it begins a full listing, and
             what the asker knew before counts no more.
         revision: up to which revision the page goes; to be asked from next.
-        more: whether there is more to ask for at once.
+        more: whether there is more to ask for at once; the page then goes further than `since`.
         changes: by growing revision.
     """
 
@@ -153,7 +153,7 @@ class Changes:
                 "revision": revision,
                 "more": bool(more),
                 "changes": list(changes),
-            } if _is_revision(since) and _is_revision(revision) and since <= revision:
+            } if _is_revision(since) and _is_revision(revision) and since + more <= revision:
                 parsed = (_change(each) for each in changes)
                 return cls(
                     feed, since, revision, more, tuple(each for each in parsed if each is not None)

@@ -68,16 +68,13 @@ class Watch:
         if version == self._seen:
             return []
         # Only now: whoever is not among them yet looks for himself after this commit.
-        changed = [each for each in self._waiting.all() if self._has_changed(connection, each)]
+        waiters = self._waiting.all()
+        # Each space once: one node may have thousands of requests wait.
+        newest = {
+            node_id: _revision(connection, node_id) for node_id in {w.node_id for w in waiters}
+        }
         self._seen = version
-        return changed
-
-    @staticmethod
-    def _has_changed(connection: sqlite3.Connection, waiter: Waiter) -> bool:
-        row = connection.execute(
-            "SELECT revision FROM spaces WHERE node_id = ?", (node_key(waiter.node_id),)
-        ).fetchone()
-        return row is None or bool(row[0] != waiter.since)
+        return [each for each in waiters if newest[each.node_id] != each.since]
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -87,3 +84,11 @@ class Watch:
             )
             self._connection.execute("PRAGMA query_only = ON")
         return self._connection
+
+
+def _revision(connection: sqlite3.Connection, node_id: str) -> int | None:
+    """The newest revision of a space; None where there is no such space any more."""
+    row = connection.execute(
+        "SELECT revision FROM spaces WHERE node_id = ?", (node_key(node_id),)
+    ).fetchone()
+    return row[0] if row else None

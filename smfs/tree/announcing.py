@@ -64,6 +64,8 @@ class Announcing:
         parent = self._area.known_directory(path[:-1])
         if parent is None or not parent.lookups:
             return []
+        if kind in (Kind.APPEARED, Kind.GONE):
+            parent.touched()
         inode = node.inode if node is not None and node.lookups else None
         whole = tuple(name.encode() for name in (*self._place, *path))
         return [Happening(kind, parent.inode, whole, inode, is_directory)]

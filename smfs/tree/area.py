@@ -12,7 +12,7 @@ from smfs.tree.context import Context
 from smfs.tree.leftovers import make_room
 from smfs.tree.namespace import Namespace, Path
 from smfs.tree.node import Node
-from smfs.tree.one_time import OneTimeFile
+from smfs.tree.one_time import OneTimeFile, OneTimeFiles
 from smfs.tree.secret_directory import SecretDirectory
 from smfs.tree.secret_file import SecretFile
 from smfs.tree.staleness import Staleness
@@ -47,7 +47,7 @@ class Area:
         self.staleness = Staleness()
         self._place = place
         self._files: dict[str, SecretFile] = {}
-        self._one_time: dict[str, OneTimeFile] = {}
+        self._one_time = OneTimeFiles(context)
         self._directories: dict[Path, SecretDirectory] = {}
         self.announcing = Announcing(self, place)
         self._generation: int | None = None
@@ -115,10 +115,9 @@ class Area:
         node = self._files.pop(secret_id, None) or self._one_time.get(secret_id)
         told = () if here else self.announcing.goes(secret_id, node)
         self.namespace.discard(secret_id)
-        if secret_id in self._one_time:
-            self._drop_one_time(secret_id)
-        elif node is not None:
-            self.context.inodes.drop_if_unused(node)
+        self._one_time.drop(secret_id)
+        if node is not None:
+            self._let_go(node)
         self.context.tell(told)
 
     def reconsider(self, secret_id: str) -> None:
@@ -126,14 +125,22 @@ class Area:
         file = self._files.get(secret_id)
         if file is not None and file.unsent:
             return  # what is written here goes first, and is looked at again then
-        version = self.store.listed().get(secret_id)
-        if file is not None and version is not None and file.may_not_show(version):
-            del self._files[secret_id]
-            self.context.tell(self.announcing.is_replaced(secret_id, file))
+        version, node = self.store.listed().get(secret_id), self._node_of(secret_id)
+        if version is not None and node is not None and self._is_of_other_kind(node, version):
+            self._files.pop(secret_id, None)
+            self._one_time.drop(secret_id)
+            self._let_go(node)
+            self.context.tell(self.announcing.is_replaced(secret_id, node))
         elif file is None or version is None or not file.handles:
-            self.context.tell(self.announcing.changes(secret_id, self._node_of(secret_id)))
+            self.context.tell(self.announcing.changes(secret_id, node))
         elif file.token != version.token:
             self.supersede(file)
+
+    def _is_of_other_kind(self, node: Node, version: Version) -> bool:
+        """Whether a node cannot show a version: what is handed out once has one node each time."""
+        if isinstance(node, OneTimeFile):
+            return node.is_other(version)
+        return version.one_time and isinstance(self.store, FromStore)
 
     def _node_of(self, secret_id: str) -> Node | None:
         return self._files.get(secret_id) or self._one_time.get(secret_id)
@@ -188,7 +195,7 @@ class Area:
         """
         version = self.store.listed().get(secret_id)
         if version is not None and version.one_time and isinstance(self.store, FromStore):
-            return self._one_time_file(secret_id, version, self.store)
+            return self._one_time.file(secret_id, version, self.store)
         known = self._files.get(secret_id)
         if known is None:
             known = self._files[secret_id] = SecretFile(self, secret_id, stored=version is not None)
@@ -300,13 +307,17 @@ class Area:
         self._files.setdefault(file.secret_id, file)
         self.namespace.add(file.secret_id)
         newest = self.store.listed().get(file.secret_id)
-        if newest is not None and newest.is_opened and newest.token != version.token:
+        if newest is not None and newest.token != version.token:
             self.reconsider(file.secret_id)
 
     def rejected(self, file: SecretFile) -> None:
         """What was written is given up: the kernel must not go on showing it."""
-        if file.secret_id is not None and self._files.get(file.secret_id) is file:
+        if file.secret_id is None or self._files.get(file.secret_id) is not file:
+            return
+        if file.secret_id in self.store.listed():
             self.context.tell(self.announcing.changes(file.secret_id, file))
+        else:  # it was deleted elsewhere meanwhile
+            self._forget(file.secret_id, here=False)
 
     def withdraw(self, file: SecretFile) -> None:
         """A new file never came to the service: its name goes, without a system call."""
@@ -335,6 +346,8 @@ class Area:
                 await self.store.remove(doomed)
             except SecretNotFound:
                 if not file.unsent and file.secret_id is not None:
+                    # It failed, so the kernel goes on knowing the name.
+                    self.context.tell(self.announcing.goes(doomed, file))
                     self.vanish(file)
                     raise
         if file.hides is not None:
@@ -364,7 +377,7 @@ class Area:
         node = self._directories.pop(path, None)
         if node is not None:
             node.removed = True
-            self.context.inodes.drop_if_unused(node)
+            self._let_go(node)
 
     def forget_name(self, file: SecretFile) -> None:
         """A secret's file is now called otherwise; the secret itself is not touched."""
@@ -376,25 +389,9 @@ class Area:
         """The node of a directory, if anybody has looked at it."""
         return self._directories.get(path)
 
-    def _drop_one_time(self, secret_id: str) -> None:
-        node = self._one_time.pop(secret_id)
-        node.gone = True
-        self.context.inodes.drop_if_unused(node)
-
     def _unlinked(self, file: SecretFile) -> None:
         file.unlinked = True
-        self.context.inodes.drop_if_unused(file)
+        self._let_go(file)
 
-    def _one_time_file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
-        known = self._one_time.get(secret_id)
-        if (
-            known is not None
-            and version.is_opened
-            and known.version.token not in ("", version.token)
-        ):
-            self._drop_one_time(secret_id)
-            known = None
-        if known is None:
-            known = OneTimeFile(self.context, store, secret_id, version)
-            self._one_time[secret_id] = known
-        return known
+    def _let_go(self, node: Node) -> None:
+        self.context.inodes.drop_if_unused(node)

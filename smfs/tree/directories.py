@@ -123,6 +123,8 @@ class FromDirectory(Directory):
         if name not in self._areas:
             store = FromStore(self._context.view, name)
             self._areas[name] = Area(self._context, store, ("from", name))
+            # What is there now is not told of; what comes later is.
+            self._areas[name].update()
         return self._areas[name].top
 
 

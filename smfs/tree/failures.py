@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,8 @@ import anyio
 import anyio.abc
 
 from smfs.errors import ServiceUnavailable, SmfsError
+
+_log: Final = logging.getLogger(__name__)
 
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 60.0
@@ -95,6 +98,8 @@ class Failures:
             except SmfsError as next_error:
                 error = next_error
                 self.note(path, error, retrying=True)
+            except Exception as unforeseen:  # noqa: BLE001 - what is unsent stays, and so the mount
+                _log.error("%s was not uploaded: %s", path, type(unforeseen).__name__)
             else:
                 self.made_good(path)
         if path in self._listed:

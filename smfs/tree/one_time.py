@@ -48,6 +48,13 @@ class OneTimeFile(File):
         with contextlib.suppress(SmfsError):  # it is then shown as empty
             self.version = await self._store.opened(self._secret_id)
 
+    def is_other(self, version: Version) -> bool:
+        """Whether another secret is there now."""
+        shown = self.version
+        is_same = shown.revision is not None and shown.revision == version.revision
+        is_same = is_same or (bool(shown.token) and shown.token == version.token)
+        return not (version.one_time and is_same)
+
     def size(self) -> int:
         """As `Node` says."""
         return self.version.size or 0
@@ -60,7 +67,42 @@ class OneTimeFile(File):
 
     async def extended_attribute(self, name: str) -> bytes:
         """As `Node` says."""
+        if not self.version.is_opened:
+            await self.get_ready()
         return attributes.extended(name, self.version, self._context.view, "clean")
+
+
+class OneTimeFiles:
+    """The one-time secrets of one area that anybody has looked at.
+
+    Args:
+        context: of the mount.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._files: dict[str, OneTimeFile] = {}
+
+    def get(self, secret_id: str) -> OneTimeFile | None:
+        """The node of a secret id, if there is one."""
+        return self._files.get(secret_id)
+
+    def file(self, secret_id: str, version: Version, store: FromStore) -> OneTimeFile:
+        """The node of a version; each secret that comes under an id gets its own."""
+        known = self._files.get(secret_id)
+        if known is not None and not known.is_other(version):
+            known.version = version
+            return known
+        self.drop(secret_id)
+        made = self._files[secret_id] = OneTimeFile(self._context, store, secret_id, version)
+        return made
+
+    def drop(self, secret_id: str) -> None:
+        """The secret of an id is gone, or another one is there."""
+        known = self._files.pop(secret_id, None)
+        if known is not None:
+            known.gone = True
+            self._context.inodes.drop_if_unused(known)
 
 
 class OpenOneTime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,10 +15,11 @@ from smfs.errors import (
     ServiceUnavailable,
     SmfsError,
     StaleNode,
+    TamperedSecret,
     TooLarge,
 )
 from smfs.tree.node import Intent, OpenFile, Times
-from smfs.tree.open_secret import OpenCopy, OpenSecret
+from smfs.tree.open_secret import OpenSecret, open_copy
 from smfs.tree.secret_node import SecretNode, State
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class SecretFile(SecretNode):
             except StaleNode:
                 if intent.write or intent.truncate or not self._must_be_copied():
                     raise
-                return await self._open_copy()
+                return await open_copy(self)
             if intent.truncate:
                 self.resize(0)
             elif intent.write:
@@ -139,26 +141,19 @@ class SecretFile(SecretNode):
         is_again = self.area.staleness.is_found_again(self.secret_id)
         return is_again or (self.unlinked and not self.handles)
 
-    async def _open_copy(self) -> OpenFile:
-        """What the name stands for now, apart from this node, of which the kernel has pages."""
-        assert self.secret_id is not None  # noqa: S101  # only secrets are stale
-        try:
-            look = await self.area.look(self.secret_id)
-            if self.may_not_show(look.version):
-                raise StaleNode("it can be read only once now")
-            return OpenCopy(await self.area.fetch(self.secret_id, look))
-        except SecretNotFound:
-            raise StaleNode("the name is gone, or its file is not uploaded yet") from None
-
     async def _load(self, secret_id: str, intent: Intent) -> bool:
-        version, content = self.area.store.peek(secret_id), None
+        store, content = self.area.store, None
+        if intent.write and (store.peek(secret_id) or not store.fetch_is_check):
+            await store.check(secret_id)
+        # While the feed is alive nothing is waited for after this, so this is the newest one.
+        version = store.peek(secret_id)
         if version is None:
             look = await self.area.look(secret_id)
             version, content = look.version, look.content
+            if intent.write and content is None and store.fetch_is_check:
+                await store.check(secret_id)
         if self.may_not_show(version):
-            raise StaleNode("it can be read only once now")
-        if intent.write and (content is None or not self.area.store.fetch_is_check):
-            await self.area.store.check(secret_id)
+            raise StaleNode("it is handed out only once now")
         if self.handles:
             if version.token != self.token:
                 self.area.supersede(self)
@@ -290,9 +285,10 @@ class SecretFile(SecretNode):
     async def _put(self, secret_id: str, content: bytes) -> Version:
         """Uploads; the same bytes as those that are there do not travel."""
         there = self.area.store.peek(secret_id) if self.area.store.fetch_is_check else None
-        is_alike = there is not None and there.size == len(content)
-        if is_alike and there and await self.area.store.load(secret_id, there) == content:
-            return there
+        if there is not None and there.size == len(content):
+            with contextlib.suppress(TamperedSecret):  # all the more reason to set it anew
+                if await self.area.store.load(secret_id, there) == content:
+                    return there
         return await self.area.store.put(secret_id, content)
 
     def settle(self, version: Version, edits: int | None = None) -> None:
@@ -322,11 +318,24 @@ class SecretFile(SecretNode):
                 self._writers -= was_writer
                 if was_writer and not self._writers and self.unsent:
                     await self._last_upload()
-                self.let_go()
+                self._closed()
         else:
             self.handles -= 1
-            self.let_go()
+            self._closed()
         self.inodes.drop_if_unused(self)
+
+    def _closed(self) -> None:
+        was_outrun = not self.handles and self._is_outrun()
+        self.let_go()
+        if was_outrun and self.secret_id is not None:
+            self.area.reconsider(self.secret_id)
+
+    def _is_outrun(self) -> bool:
+        """Whether what was open is older than what its name is to show."""
+        if self.snapshot is None or self.secret_id is None or not self.area.holds(self):
+            return False
+        newest = self.area.store.listed().get(self.secret_id)
+        return newest is not None and newest.token != self.snapshot.token
 
     async def _last_upload(self) -> None:
         if self._refused_edits == self.edits:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from smfs.client.known import Area
 from smfs.client.view import Key, Look, Reading, Version, View
 from smfs.errors import AccessRefused
 
@@ -63,22 +64,23 @@ class Store(Protocol):
         """Whether the software keeps this id for itself (the design, 2.1 rule 8)."""
 
 
-class OwnStore:
-    """My own secrets."""
+class _Kept:
+    """What every store does with the versions that the view keeps.
 
-    writable: Final = True
-    fetch_is_check: Final = True
+    Args:
+        view: the node's space.
+        area: which part of it.
+        node_id: of the other side; empty where there is none.
+    """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, area: Area, node_id: str = "") -> None:
         self._view = view
-
-    def listed(self) -> Mapping[str, Version]:
-        """As `Store` says."""
-        return self._view.own()
+        self._area: Final = area
+        self._node_id: Final = node_id
 
     def owns(self, key: Key) -> bool:
         """As `Store` says."""
-        return key.area == "own" and key.node_id == ""
+        return (key.area, key.node_id) == (self._area, self._node_id)
 
     def peek(self, secret_id: str) -> Version | None:
         """As `Store` says."""
@@ -92,16 +94,30 @@ class OwnStore:
         """As `Store` says."""
         return await self._view.opened(self._key(secret_id))
 
-    async def look(self, secret_id: str) -> Look:
-        """As `Store` says; without the feed by one getSecret."""
-        return await self._view.look_own(secret_id)
-
     async def load(self, secret_id: str, version: Version) -> bytes:
         """As `Store` says."""
         return await self._view.load(self._key(secret_id), version)
 
     def _key(self, secret_id: str) -> Key:
-        return Key("own", "", secret_id)
+        return Key(self._area, self._node_id, secret_id)
+
+
+class OwnStore(_Kept):
+    """My own secrets."""
+
+    writable: Final = True
+    fetch_is_check: Final = True
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view, "own")
+
+    def listed(self) -> Mapping[str, Version]:
+        """As `Store` says."""
+        return self._view.own()
+
+    async def look(self, secret_id: str) -> Look:
+        """As `Store` says; without the feed by one getSecret."""
+        return await self._view.look_own(secret_id)
 
     async def probe(self, secret_id: str) -> None:
         """As `Store` says, by one getSecret."""
@@ -124,63 +140,39 @@ class OwnStore:
         return secret_id == _RESERVED or secret_id.startswith(f"{_RESERVED}/")
 
 
-class SharedStore:
+class SharedStore(_Kept):
     """What I shared with one node; it is read from the copies that I keep for myself."""
 
     writable: Final = True
     fetch_is_check: Final = False
 
     def __init__(self, view: View, recipient: str) -> None:
-        self._view = view
-        self._recipient = recipient
+        super().__init__(view, "sent", recipient)
 
     def listed(self) -> Mapping[str, Version]:
         """As `Store` says."""
-        return self._view.sent().get(self._recipient, {})
-
-    def owns(self, key: Key) -> bool:
-        """As `Store` says."""
-        return key.area == "sent" and key.node_id == self._recipient
-
-    def peek(self, secret_id: str) -> Version | None:
-        """As `Store` says."""
-        return self._view.peek(self._key(secret_id))
-
-    async def measure(self, secret_id: str) -> bool:
-        """As `Store` says."""
-        return await self._view.measure(self._key(secret_id))
-
-    async def opened(self, secret_id: str) -> Version:
-        """As `Store` says."""
-        return await self._view.opened(self._key(secret_id))
+        return self._view.sent().get(self._node_id, {})
 
     async def look(self, secret_id: str) -> Look:
         """As `Store` says: what I last shared."""
-        return await self._view.look_sent(self._recipient, secret_id)
-
-    async def load(self, secret_id: str, version: Version) -> bytes:
-        """As `Store` says."""
-        return await self._view.load(self._key(secret_id), version)
-
-    def _key(self, secret_id: str) -> Key:
-        return Key("sent", self._recipient, secret_id)
+        return await self._view.look_sent(self._node_id, secret_id)
 
     async def probe(self, secret_id: str) -> None:
         """As `Store` says, by one getSecret of the copy."""
-        await self._view.check_sent(self._recipient, secret_id)
+        await self._view.check_sent(self._node_id, secret_id)
 
     async def check(self, secret_id: str) -> Version | None:
         """As `Store` says; NotAccepted when the recipient does not accept us."""
-        await self._view.check_share(self._recipient, secret_id)
+        await self._view.check_share(self._node_id, secret_id)
         return self.listed().get(secret_id)
 
     async def put(self, secret_id: str, content: bytes) -> Version:
         """As `Store` says, by shareSecretTo."""
-        return await self._view.share(self._recipient, secret_id, content)
+        return await self._view.share(self._node_id, secret_id, content)
 
     async def remove(self, secret_id: str) -> None:
         """As `Store` says, by deleteSharedSecret."""
-        await self._view.unshare(self._recipient, secret_id)
+        await self._view.unshare(self._node_id, secret_id)
 
     def is_reserved(self, secret_id: str) -> bool:
         """Nothing is: the ids here are the recipient's business."""
@@ -188,55 +180,31 @@ class SharedStore:
         return False
 
 
-class FromStore:
+class FromStore(_Kept):
     """What one sender shared with me: read only."""
 
     writable: Final = False
     fetch_is_check: Final = True
 
     def __init__(self, view: View, sender: str) -> None:
-        self._view = view
-        self._sender = sender
+        super().__init__(view, "from", sender)
 
     def listed(self) -> Mapping[str, Version]:
         """As `Store` says."""
-        sender = self._view.senders().get(self._sender)
+        sender = self._view.senders().get(self._node_id)
         return sender.secrets if sender is not None else {}
-
-    def owns(self, key: Key) -> bool:
-        """As `Store` says."""
-        return key.area == "from" and key.node_id == self._sender
-
-    def peek(self, secret_id: str) -> Version | None:
-        """As `Store` says."""
-        return self._view.peek(self._key(secret_id))
-
-    async def measure(self, secret_id: str) -> bool:
-        """As `Store` says."""
-        return await self._view.measure(self._key(secret_id))
-
-    async def opened(self, secret_id: str) -> Version:
-        """As `Store` says."""
-        return await self._view.opened(self._key(secret_id))
 
     async def look(self, secret_id: str) -> Look:
         """As `Store` says; never by getSecretFrom, whose flag may have changed meanwhile."""
-        return await self._view.look_from(self._sender, secret_id)
-
-    async def load(self, secret_id: str, version: Version) -> bytes:
-        """As `Store` says."""
-        return await self._view.load(self._key(secret_id), version)
-
-    def _key(self, secret_id: str) -> Key:
-        return Key("from", self._sender, secret_id)
+        return await self._view.look_from(self._node_id, secret_id)
 
     async def consume(self, secret_id: str) -> Reading:
         """Takes a one-time secret; SecretNotFound when somebody was faster."""
-        return await self._view.consume(self._sender, secret_id)
+        return await self._view.consume(self._node_id, secret_id)
 
     async def probe(self, secret_id: str) -> None:
         """As `Store` says, by one getSubSpace."""
-        await self._view.check_from(self._sender, secret_id)
+        await self._view.check_from(self._node_id, secret_id)
 
     async def check(self, secret_id: str) -> Version | None:
         """Nothing can be uploaded here."""

@@ -101,12 +101,12 @@ class Tree:
         """Takes over what changes elsewhere as soon as the view knows of it."""
         while True:
             generation = self.view.generation
-            self._from.update()
+            _go_on_after(self._from.update)
             for area in self._areas():
-                area.update()
+                _go_on_after(area.update)
             self._status.changed()
             for watcher in self._watchers:
-                watcher()
+                _go_on_after(watcher)
             await self.view.wait_for_change(generation)
 
     async def _notice_doubt(self) -> None:
@@ -115,7 +115,7 @@ class Tree:
             await self.view.wait_until_told(told=True)
             await self.view.wait_until_told(told=False)
             for doubter in self._doubters:
-                doubter()
+                _go_on_after(doubter)
 
     async def _notice_return(self) -> None:
         """What could not be uploaded goes as soon as the service is back."""
@@ -172,6 +172,8 @@ class Tree:
                     await file.try_again()
                 except SmfsError as error:
                     self._failures.note(area.path_of(file), error)
+                    _log.error("%s was not uploaded: %s", area.path_of(file), type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - the others are to be uploaded
                     _log.error("%s was not uploaded: %s", area.path_of(file), type(error).__name__)
 
     def status(self) -> dict[str, Any]:
@@ -328,3 +330,11 @@ class Tree:
         if not isinstance(node, Directory):
             raise NotADirectory("not a directory")
         return node
+
+
+def _go_on_after(step: Callable[[], None]) -> None:
+    """One step of the background work: if it fails, the mount does not end with it."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the mount goes on
+        _log.error("%s failed: %s", step.__qualname__, type(error).__name__)

@@ -13,7 +13,7 @@ from smfs import config
 from smfs.cli.main import smfs
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-SYNOPSES = dict(re.findall(r"^smfs (\w+)(.*)$", TEXT, re.MULTILINE))
+SYNOPSES = dict(re.findall(r"^smfs (\w+)(.*(?:\n +.*)*)$", TEXT, re.MULTILINE))
 COMMANDS = smfs.list_commands(click.Context(smfs))
 EVERYWHERE = {"--profile", "--service", "--allow-unsigned", "--require-signed", "--help"}
 

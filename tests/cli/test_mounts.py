@@ -76,7 +76,7 @@ def test_a_mount_comes_up_while_the_service_is_away(program: Program, mount: Mou
     directory = mount("--service", "http://127.0.0.1:9")
 
     assert sorted(each.name for each in directory.iterdir()) == [
-        ".accept", ".status", "from", "own", "shared",
+        ".accept", ".names", ".status", "from", "own", "shared",
     ]  # fmt: skip
     with pytest.raises(OSError, match="No route to host"):
         (directory / "own" / "a").write_text("x")
@@ -176,6 +176,7 @@ def test_one_identity_may_be_mounted_twice(mount: Mount) -> None:
 
     (one / "own" / "a").write_text("x")
 
+    _wait_until(other, (other / "own" / "a").exists)
     assert (other / "own" / "a").read_text() == "x"
 
 
@@ -189,6 +190,7 @@ def test_two_profiles_share_through_two_mounts(
     (bob / ".accept" / alice_id).touch()
     (alice / "shared" / bob_id / "key").write_text("x")
 
+    _wait_until(bob, (bob / "from" / alice_id / "key").exists)
     assert (bob / "from" / alice_id / "key").read_text() == "x"
 
 
@@ -256,6 +258,18 @@ def test_the_log_is_closed_to_others(program: Program, mount: Mount) -> None:
     log = program.home / "state/smfs/default.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
+
+
+def _wait_until(mount: Path, condition: Callable[[], bool]) -> None:
+    """A mount tells by its `.status` that something has changed on the service."""
+    with (mount / ".status").open("rb", buffering=0) as status:
+        changes = select.poll()
+        changes.register(status, select.POLLPRI)
+        while True:
+            os.pread(status.fileno(), 1, 0)
+            if condition():
+                return
+            assert changes.poll(PATIENCE * 1000), "nothing has changed"
 
 
 def _wait_until_mounted(directory: Path) -> None:

@@ -20,6 +20,7 @@ from smfs.service import Service, ServiceOptions, create_service
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "original"
 URL = "http://service.test"
+_ADDED = ("/.well-known/smfs", "/checkShare", "/getChanges", "/repeatSecretFrom")
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Wire(httpx.AsyncBaseTransport):
         return await self._pass_on(request)
 
     async def _pass_on(self, request: httpx.Request) -> httpx.Response:
-        if self.is_original and request.url.path in ("/.well-known/smfs", "/checkShare"):
+        if self.is_original and request.url.path in _ADDED:
             return httpx.Response(404, html="Cannot GET", request=request)
         response = await self.inner.handle_async_request(request)
         await response.aread()

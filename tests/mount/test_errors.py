@@ -142,6 +142,7 @@ def test_a_service_that_is_away_is_told_at_once(home: Home, restarted: _Service)
     own = directory / "own"
     home.bash("echo before >f", cwd=own)
     restarted.stop()
+    home.do("bash", "-c", "until grep -q unreachable .status; do sleep 0.01; done", cwd=directory)
 
     for script in ("echo x >new", "echo x >f", "echo x >>f", "rm f", "mv f g"):
         outcome = home.bash(script, cwd=own)

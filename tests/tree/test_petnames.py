@@ -30,8 +30,8 @@ pytestmark = pytest.mark.trio
 
 Kernel = Any
 World = Any
-STRANGER = Identity.generate().node_id
-BOB = Identity.generate().node_id
+STRANGER = Identity(b"\1" * 32).node_id
+BOB = Identity(b"\2" * 32).node_id
 KEY = "a1" * 32
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from smfs.crypto.identity import Identity
 from smfs.errors import (
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.trio
 
 Kernel = Any
 World = Any
-STRANGER = Identity.generate().node_id
+STRANGER = Identity(b"\1" * 32).node_id
 
 
 @pytest.fixture
@@ -133,6 +134,27 @@ async def test_the_kernel_hears_that_a_one_time_secret_was_read(
         await bob.walk(f"from/{alice.node_id}/once")
 
     assert [(one.kind, one.path[-1]) for one in told] == [(Kind.GONE, b"once")]
+
+
+async def test_a_one_time_secret_that_is_replaced_is_shown_as_it_is(
+    world: World, alice: Kernel, bob: Kernel
+) -> None:
+    """Its size, and who signed it, also where nobody has opened the one before."""
+    await alice.view.share(bob.node_id, "once", b"1", one_time=True)
+    path = f"from/{alice.node_id}/once"
+    later = await world.mount(bob.view.client.secret_key_hex, follows=True)
+    await later.view.wait_until_live(live=True)
+    await trio.testing.wait_all_tasks_blocked()  # sizes are found out
+    before = await later.stat(path)
+    assert before.size == 1
+    generation = later.view.generation
+    await alice.view.share(bob.node_id, "once", b"12345", one_time=True)
+    await later.view.wait_for_change(generation)
+    await trio.testing.wait_all_tasks_blocked()
+    after = await later.stat(path)
+    assert after.size == 5
+    verified = await later.tree.extended_attribute(after.inode, b"user.smfs.verified")
+    assert verified == b"yes"
 
 
 async def test_a_one_time_secret_is_consumed_by_its_first_read(alice: Kernel, bob: Kernel) -> None:
