@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smfs.errors import AccessRefused
+from smfs.errors import AccessRefused, SecretNotFound, StaleNode
 
 if TYPE_CHECKING:
     from smfs.tree.secret_file import SecretFile
@@ -82,3 +82,19 @@ class OpenCopy:
     async def release(self) -> None:
         """Forgets the content."""
         self._content = b""
+
+
+async def open_copy(file: SecretFile) -> OpenCopy:
+    """What the name of a file stands for now, apart from its node, of which the kernel has pages.
+
+    Raises:
+        StaleNode: when nothing can be shown so; the kernel then looks the name up once more.
+    """
+    assert file.secret_id is not None  # noqa: S101  # only secrets are stale
+    try:
+        look = await file.area.look(file.secret_id)
+        if file.may_not_show(look.version):
+            raise StaleNode("it is handed out only once now")
+        return OpenCopy(await file.area.fetch(file.secret_id, look))
+    except SecretNotFound:
+        raise StaleNode("the name is gone, or its file is not uploaded yet") from None

@@ -19,7 +19,7 @@ from smfs.errors import (
     TooLarge,
 )
 from smfs.tree.node import Intent, OpenFile, Times
-from smfs.tree.open_secret import OpenCopy, OpenSecret
+from smfs.tree.open_secret import OpenSecret, open_copy
 from smfs.tree.secret_node import SecretNode, State
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class SecretFile(SecretNode):
             except StaleNode:
                 if intent.write or intent.truncate or not self._must_be_copied():
                     raise
-                return await self._open_copy()
+                return await open_copy(self)
             if intent.truncate:
                 self.resize(0)
             elif intent.write:
@@ -81,7 +81,7 @@ class SecretFile(SecretNode):
         if intent.write or intent.truncate or self.unlinked or self.unsent or not self.secret_id:
             return None
         version = self.area.store.peek(self.secret_id)
-        if version is None:
+        if version is None or self.may_not_show(version):
             return None
         shown, wanted = (
             (version.token, self.token) if self.handles else (version.size, self._told_size)
@@ -90,6 +90,10 @@ class SecretFile(SecretNode):
             return None
         keep_cache = bool(self.handles) or self._take_snapshot(version)
         return self.opened(intent, keep_cache=keep_cache)
+
+    def may_not_show(self, version: Version) -> bool:
+        """Whether only a node that consumes it may show a version."""
+        return version.one_time and not self.area.store.writable
 
     def _take_snapshot(self, version: Version) -> bool:
         """Shows a version from now on; returns whether the kernel's pages are still right."""
@@ -137,14 +141,6 @@ class SecretFile(SecretNode):
         is_again = self.area.staleness.is_found_again(self.secret_id)
         return is_again or (self.unlinked and not self.handles)
 
-    async def _open_copy(self) -> OpenFile:
-        """What the name stands for now, apart from this node, of which the kernel has pages."""
-        assert self.secret_id is not None  # noqa: S101  # only secrets are stale
-        try:
-            return OpenCopy(await self.area.fetch(self.secret_id))
-        except SecretNotFound:
-            raise StaleNode("the name is gone, or its file is not uploaded yet") from None
-
     async def _load(self, secret_id: str, intent: Intent) -> bool:
         store, content = self.area.store, None
         if intent.write and (store.peek(secret_id) or not store.fetch_is_check):
@@ -156,7 +152,7 @@ class SecretFile(SecretNode):
             version, content = look.version, look.content
             if intent.write and content is None and store.fetch_is_check:
                 await store.check(secret_id)
-        if version.one_time and not store.writable:
+        if self.may_not_show(version):
             raise StaleNode("it is handed out only once now")
         if self.handles:
             if version.token != self.token:

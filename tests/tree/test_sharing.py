@@ -20,6 +20,7 @@ from smfs.errors import (
     OperationRefused,
     SecretNotFound,
     SpaceNotFound,
+    StaleNode,
 )
 from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import Intent
@@ -96,6 +97,23 @@ async def test_what_others_shared_is_read_only(alice: Kernel, bob: Kernel) -> No
         await bob.mkdir(f"{path}/new")
     with pytest.raises(AccessRefused):
         await bob.mv(f"{path}/token", f"{path}/new")
+
+
+async def test_a_secret_that_becomes_one_time_is_read_once(alice: Kernel, bob: Kernel) -> None:
+    """Also by who looked it up, and had it open, while it could be read again and again."""
+    path = f"from/{alice.node_id}/id"
+    await alice.view.share(bob.node_id, "id", b"1")
+    await bob.view.refresh(0)
+    node = await bob.walk(path)
+    assert await bob.read(path) == b"1"
+    await alice.view.share(bob.node_id, "id", b"2", one_time=True)
+
+    for _ in range(2):
+        with pytest.raises(StaleNode):
+            await bob.tree.open(node.inode, Intent())
+    assert await bob.read(path) == b"2"
+    with pytest.raises(NoSuchName):
+        await bob.read(path)
 
 
 async def test_the_kernel_hears_that_a_one_time_secret_was_read(
