@@ -11,7 +11,6 @@ from smfs.client.view import Version
 from smfs.errors import (
     AccessRefused,
     NoSuchName,
-    SecretNotFound,
     ServiceUnavailable,
     SmfsError,
     StaleNode,
