@@ -107,6 +107,7 @@ class Known:
             ("own", ""): {},
             ("name", ""): {},
         }
+        self._own = MappingProxyType(self._maps["own", ""])
         self._sent: dict[str, Mapping[str, Version]] = {}
         self._senders: dict[str, Sender] = {}
         self._dropped: dict[Key | str, int] = {}
@@ -119,7 +120,7 @@ class Known:
 
     def own(self) -> Mapping[str, Version]:
         """The own secrets by id, without the software's."""
-        return MappingProxyType(self._maps["own", ""])
+        return self._own
 
     def sent(self) -> Mapping[str, Mapping[str, Version]]:
         """The copies of what was shared, by node id and secret id."""

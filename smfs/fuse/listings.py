@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from smfs.errors import NoSuchName
 from smfs.tree.node import Attributes, Node
 
 if TYPE_CHECKING:
@@ -47,13 +46,8 @@ class Listing:
         """
         for index, (name, shown) in enumerate(self._dots[position:], position):
             yield name, shown, None, index + 1
-        first = max(position - _DOTS, 0)
-        for index, (name, node) in enumerate(self._entries[first:], first + _DOTS):
-            if self._is_alive(node):
-                yield name, node.attributes(), node, index + 1
-
-    def _is_alive(self, node: Node) -> bool:
-        try:
-            return self._tree.inodes.get(node.inode) is node
-        except NoSuchName:
-            return False
+        entries, is_there = self._entries, self._tree.inodes.is_there
+        for index in range(max(position - _DOTS, 0), len(entries)):
+            name, node = entries[index]
+            if is_there(node):
+                yield name, node.attributes(), node, index + _DOTS + 1

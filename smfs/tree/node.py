@@ -142,6 +142,10 @@ class Inodes:
         except KeyError:
             raise NoSuchName(f"inode {inode}") from None
 
+    def is_there(self, node: Node) -> bool:
+        """Whether a node still has its number."""
+        return self._nodes.get(node.inode) is node
+
     def remember(self, node: Node) -> None:
         """Counts one lookup by the kernel."""
         node.lookups += 1

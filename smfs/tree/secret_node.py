@@ -94,24 +94,31 @@ class SecretNode(File):
 
     def size(self) -> int:
         """As `Node` says."""
+        return self._size_of(self.version)
+
+    def _size_of(self, version: Version | None) -> int:
         if self.buffer is not None:
             return len(self.buffer)
-        version = self.version
-        return (version.size or 0) if version else 0
+        return (version.size or 0) if version is not None else 0
 
     def attributes(self) -> Attributes:
         """As `Node` says; what was told is what the kernel reads and appends by."""
-        self._told_size = self.size()
-        return super().attributes()
+        version = self.version  # looked up once: whole directories are listed so
+        self._told_size = size = self._size_of(version)
+        times = self._times_of(version)
+        return Attributes(self.inode, self.mode, size, self.links(), times)
 
     def current_times(self) -> Times:
         """Those of the version, unless it was written or given times here."""
-        if self.buffer is None or self.snapshot is not None:
-            version = self.version
-            if version is not None and version.is_measured and version.mark != self._times_mark:
-                if not self.unsent:
-                    self.times = Times.at(version.changed_at)
-                self._times_mark = version.mark
+        return self._times_of(self.version)
+
+    def _times_of(self, version: Version | None) -> Times:
+        if version is None or (self.buffer is not None and self.snapshot is None):
+            return self.times
+        if version.is_measured and version.mark != self._times_mark:
+            if not self.unsent:
+                self.times = Times.at(version.changed_at)
+            self._times_mark = version.mark
         return self.times
 
     def links(self) -> int:
