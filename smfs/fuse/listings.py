@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from smfs.tree.node import Attributes, Node
@@ -34,7 +33,7 @@ class Listing:
         entries = await self._tree.entries(self._inode)
         itself = await self._tree.get_attributes(self._inode)
         # libfuse's own number for "not known"; getcwd and the like ask by lookup.
-        parent = replace(itself, inode=_UNKNOWN_INODE)
+        parent = itself._replace(inode=_UNKNOWN_INODE)
         self._dots = [(b".", itself), (b"..", parent)]
         self._entries = entries
 

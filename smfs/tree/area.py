@@ -205,9 +205,11 @@ class Area:
 
     def children(self, path: Path) -> dict[str, Node]:
         """All names and nodes of a directory that is there."""
-        found = {name: self.node((*path, name)) for name in self.namespace.children(path)}
-        found |= {key[-1]: file for key, file in self.scratch.items() if key[:-1] == path}
-        return {name: node for name, node in found.items() if node is not None}
+        found: dict[str, Node] = {
+            name: self.directory((*path, name)) if secret_id is None else self.file(secret_id)
+            for name, secret_id in list(self.namespace.listing(path))
+        }
+        return found | {key[-1]: file for key, file in self.scratch.items() if key[:-1] == path}
 
     def could_name(self, path: Path) -> bool:
         """Whether some secret id is shown under this path or below it."""

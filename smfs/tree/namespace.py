@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
@@ -131,6 +131,14 @@ class Namespace:
         if folder.secret_id is not None:
             listed[names.DIRECTORY_SELF] = "file"
         return listed
+
+    def listing(self, path: Path) -> Iterator[tuple[str, str | None]]:
+        """The names in a directory, each with its secret's id; None where it is a directory."""
+        folder = self._require(path)
+        for name, child in folder.children.items():
+            yield name, None if child.is_directory else child.secret_id
+        if folder.secret_id is not None:
+            yield names.DIRECTORY_SELF, folder.secret_id
 
     def ids_under(self, path: Path) -> list[str]:
         """The ids of all files below a directory, that of its own file `%` included."""

@@ -6,7 +6,7 @@ import itertools
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from smfs.errors import AccessRefused, NoAttribute, NoSuchName, OperationRefused
 
@@ -29,8 +29,7 @@ class Times:
         return cls(nanoseconds, nanoseconds, nanoseconds)
 
 
-@dataclass(frozen=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What `stat` shows of a node.
 
     Attributes:
