@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyfuse3
@@ -167,7 +167,7 @@ class EchoAnswers:
         old = self._known_to_kernel(happening)
         if old is not None and not happening.is_directory:
             inodes.remember(old)
-            return self._entry(replace(old.attributes(), links=1))
+            return self._entry(old.attributes()._replace(links=1))
         kind = stat.S_IFDIR | 0o700 if happening.is_directory else stat.S_IFREG | 0o600
         links = 2 if happening.is_directory else 1
         return self._entry(Attributes(inodes.spare(), kind, 0, links, Times(0, 0, 0)))
