@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bench_world import PATIENCE, SCRIPTS, SMFS, BrokenError, World, resident_me
 PAUSE = 0.002
 
 
-class Subject:
+class Subject(ABC):
     """A filesystem that is measured.
 
     Attributes:
@@ -39,9 +40,9 @@ class Subject:
         self.mountpoint = world.make("mount")
         self.folder = self.mountpoint
 
+    @abstractmethod
     def start(self) -> None:
         """Mounts; returns once it can be used."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Unmounts; does nothing where it is not mounted."""
@@ -60,7 +61,7 @@ class Subject:
         """How much memory the mount has, in bytes; None where that is of no interest."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most need nothing besides the mount
         """Ends what it needed besides the mount."""
 
     def work(self) -> Path:

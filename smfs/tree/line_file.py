@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from abc import ABC, abstractmethod
 from typing import Final
 
 import anyio
@@ -14,7 +15,7 @@ from smfs.tree.node import File, Intent, OpenFile, Times
 _LONGEST: Final = 4096
 
 
-class LineFile(File):
+class LineFile(File, ABC):
     """One line, or one that will be.
 
     Args:
@@ -47,17 +48,17 @@ class LineFile(File):
 
     # --- what a subclass says -----------------------------------------------------------------
 
+    @abstractmethod
     def line(self) -> str:
         """What the service has, as far as is known; empty where there is nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, text: str) -> None:
         """Raises InvalidInput or a ServiceError for a text that could not be sent."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def store(self, text: str) -> None:
         """Has the service take a text."""
-        raise NotImplementedError
 
     async def finish(self) -> None:
         """The last descriptor is gone, and something is in `buffer`."""

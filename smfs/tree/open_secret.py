@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smfs.errors import AccessRefused, SecretNotFound, StaleNode
+from smfs.tree.open_bytes import OpenBytes
 
 if TYPE_CHECKING:
     from smfs.tree.secret_file import SecretFile
@@ -50,41 +51,7 @@ class OpenSecret:
         await self._file.released(was_writer=self._writes)
 
 
-class OpenCopy:
-    """An open file that shows one content, whatever becomes of the file.
-
-    The kernel keeps none of it: its pages and its size are those of the file.
-
-    Args:
-        content: what it shows.
-    """
-
-    direct_io = True
-    keep_cache = False
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def read(self, offset: int, size: int) -> bytes:
-        """As `OpenFile` says."""
-        return self._content[offset : offset + size]
-
-    async def write(self, offset: int, data: bytes) -> int:
-        """Never."""
-        raise AccessRefused("not opened for writing")
-
-    async def flush(self) -> None:
-        """Nothing was written."""
-
-    async def sync(self) -> None:
-        """Nothing was written."""
-
-    async def release(self) -> None:
-        """Forgets the content."""
-        self._content = b""
-
-
-async def open_copy(file: SecretFile) -> OpenCopy:
+async def open_copy(file: SecretFile) -> OpenBytes:
     """What the name of a file stands for now, apart from its node, of which the kernel has pages.
 
     Raises:
@@ -95,6 +62,6 @@ async def open_copy(file: SecretFile) -> OpenCopy:
         look = await file.area.look(file.secret_id)
         if file.may_not_show(look.version):
             raise StaleNode("it is handed out only once now")
-        return OpenCopy(await file.area.fetch(file.secret_id, look))
+        return OpenBytes(await file.area.fetch(file.secret_id, look))
     except SecretNotFound:
         raise StaleNode("the name is gone, or its file is not uploaded yet") from None

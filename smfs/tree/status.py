@@ -10,6 +10,7 @@ from typing import Any
 from smfs.errors import AccessRefused
 from smfs.tree.context import Context
 from smfs.tree.node import File, Intent, OpenFile, Times
+from smfs.tree.open_bytes import OpenBytes
 
 
 class StatusFile(File):
@@ -50,33 +51,6 @@ class StatusFile(File):
     def text(self) -> bytes:
         """The report of this moment."""
         return (json.dumps(self._report(), indent=2) + "\n").encode()
-
-
-class OpenBytes:
-    """An open file on fixed bytes."""
-
-    direct_io = True
-    keep_cache = False
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def read(self, offset: int, size: int) -> bytes:
-        """As `OpenFile` says."""
-        return self._content[offset : offset + size]
-
-    async def write(self, offset: int, data: bytes) -> int:
-        """Never."""
-        raise AccessRefused("not opened for writing")
-
-    async def flush(self) -> None:
-        """Nothing was written."""
-
-    async def sync(self) -> None:
-        """Nothing was written."""
-
-    async def release(self) -> None:
-        """Nothing is held."""
 
 
 class OpenStatus(OpenBytes):
