@@ -1,0 +1,41 @@
+"""One log record for each request: where it went and how, never what was in it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NamedTuple
+
+_log: Final = logging.getLogger("smfs.service.access")
+
+
+class Access(NamedTuple):
+    """What is logged of a request, each a field of the record.
+
+    Attributes:
+        request_id: of the request.
+        route: from the route table, or `other`.
+        status: of the answer.
+        milliseconds: of work; what a feed waited is not in it.
+        bytes_in: of the body that came.
+        bytes_out: of the body that went.
+        client: its address.
+    """
+
+    request_id: str
+    route: str
+    status: int
+    milliseconds: float
+    bytes_in: int
+    bytes_out: int
+    client: str
+
+
+def is_logged(level: int) -> bool:
+    """Whether records of a level go anywhere."""
+    return _log.isEnabledFor(level)
+
+
+def log_access(access: Access, level: int) -> None:
+    """Logs it."""
+    text = "%s %d in %.1f ms"
+    _log.log(level, text, access.route, access.status, access.milliseconds, extra=access._asdict())
