@@ -17,7 +17,7 @@ class Access(NamedTuple):
         request_id: of the request.
         route: from the route table, or `other`.
         status: of the answer.
-        milliseconds: of work; what a feed waited is not in it.
+        milliseconds: from its head to its answer; what a feed waited is not in it.
         bytes_in: of the body that came.
         bytes_out: of the body that went.
         client: its address.

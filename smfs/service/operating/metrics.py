@@ -63,7 +63,7 @@ class PrometheusMeters:
         self._by_route: dict[tuple[str, int], Counter] = {}
         latency = Histogram(
             "smfs_request_seconds",
-            "Work for a request that the service answered, without what a feed waited.",
+            "From a request's head to its answer, without what a feed waited for a change.",
             ["route"],
             buckets=_LATENCIES,
             registry=self._registry,

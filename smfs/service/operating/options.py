@@ -22,7 +22,8 @@ class OperatingOptions:
         cors_origins: the origins whose pages in browsers may ask, as browsers write them.
         metrics_token: what who reads `/metrics` must bring as a bearer token, from anywhere.
         public_metrics: whether anybody may read `/metrics`. Without this and without a token only
-            this machine may, and no proxy on it for somebody else.
+            this machine may, and no proxy on it for somebody else, as far as that adds a header
+            such as X-Forwarded-For; behind one that adds none a token is needed.
         address_rate: requests a second from one client address; None: any number.
         address_burst: how many may come at once after a pause; None: those of one second.
         address_open: requests of one client address at the same time, waiting ones included; None:

@@ -99,7 +99,7 @@ class Operating:
         if scope["type"] != "http":
             await self._service(scope, receive, send)
             return
-        path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
+        path = _path(scope)
         if path in (pages.HEALTH, pages.READY) and scope["method"] in _READING:
             await (await self._probed(path)).send(send)
         else:
@@ -171,6 +171,12 @@ class Operating:
             size = exchange.bytes_in, exchange.bytes_out
             access = Access(REQUEST_ID.get(), route, status, seconds * 1000, *size, host_of(scope))
             log_access(access, level)
+
+
+def _path(scope: Message) -> bytes:
+    # As it was sent, which is what the service goes by.
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+    return raw.partition(b"?")[0]
 
 
 def _headers(scope: Message) -> dict[bytes, bytes]:

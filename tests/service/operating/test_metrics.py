@@ -111,6 +111,12 @@ def test_without_an_operator_nothing_is_counted() -> None:
     assert vars(meters) == {}
 
 
+def test_a_service_without_an_operator_loads_nothing_of_it() -> None:
+    """The embedded one is to start fast."""
+    program = "import sys, smfs.service; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 async def test_the_queue_of_hooks_is_asked_of_the_store(
     operate: Operate, figures: Figures, backed: Backed
 ) -> None:
