@@ -206,6 +206,8 @@ def test_the_figures_of_all_workers_are_added_up(tmp_path: Path) -> None:
         assert figure(both, "smfs_request_seconds_count", route="getNodeId") == 7
         # One that each keeps, and the one that shows it.
         assert figure(both, "smfs_open_requests") == 3
+        # The queue is in the store, and the same for all.
+        assert figure(_shown(workers[1]), "smfs_hooks_queued") == 5
         assert figure(both, "smfs_hooks_queued") == 5
         _tell(workers[1], "end")
         assert workers[1].wait(20) == 0
