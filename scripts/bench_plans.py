@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""What is asked of a service: the spaces that are there before, and the requests of each kind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from bench_drive import PATIENCE, Drive
+from bench_requests import Signer, ask, connected
+
+from smfs.protocol import requests
+
+CONTENT = b"correct horse battery staple\n"
+PORTERS = 32
+"""Over so many connections spaces are filled."""
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """Spaces of a service that are made for one run; each accepts the one before it.
+
+    Attributes:
+        tag: tells the nodes of this run from those of another one.
+        first: the number of the first node.
+        count: how many there are.
+        secrets: how many of its own each one has.
+        shares: how many it has from the one before it.
+    """
+
+    tag: str
+    first: int
+    count: int
+    secrets: int
+    shares: int
+
+    def signers(self) -> list[Signer]:
+        """Their nodes."""
+        return [
+            Signer.numbered(self.tag, number)
+            for number in range(self.first, self.first + self.count)
+        ]
+
+
+class Plans:
+    """The requests that can be asked for.
+
+    Args:
+        address: host and port of the service.
+        spaces: whose requests they are.
+    """
+
+    def __init__(self, address: tuple[str, int], spaces: Spaces) -> None:
+        self._address = address
+        self._spaces = spaces
+        self._signers = spaces.signers()
+        self._envelope = self._signers[0].envelope(name(0), CONTENT)
+        self._fresh = itertools.count()
+
+    def populate(self) -> int:
+        """Makes the spaces and all that is in them; returns how many requests that took."""
+        signers, spaces = self._signers, self._spaces
+        opened = [
+            signer.message(
+                requests.OpenSecretSpace,
+                auth_code=requests.AUTH_CODE_OPEN_SPACE,
+                closure_date=None,
+            )
+            for signer in signers
+        ]
+        accepted = [
+            signer.message(requests.OpenSubSpace, from_id=before.node_id, closure_date=None)
+            for before, signer in self._pairs()
+            if spaces.shares
+        ]
+        stored = [
+            self.set_secret(signer, name(each))
+            for each in range(spaces.secrets)
+            for signer in signers
+        ]
+        shared = [
+            self._share(before, signer, name(each))
+            for each in range(spaces.shares)
+            for before, signer in self._pairs()
+        ]
+        steps = (opened, accepted, stored, shared)
+        for messages in steps:
+            self.carry_out(messages)
+        return sum(map(len, steps))
+
+    def carry_out(self, messages: list[bytes]) -> None:
+        """Has requests answered, in any order, that are not measured."""
+        with closing(Drive(self._address, min(PORTERS, len(messages)))) as drive:
+            drive.run(messages)
+
+    def messages(self, operation: str, count: int) -> list[bytes]:
+        """So many requests of a kind, which can be answered now."""
+        make = OPERATIONS[operation]
+        return list(itertools.islice(make(self, count), count))
+
+    def set_secret(self, signer: Signer, secret_id: str) -> bytes:
+        """A setSecret; one envelope is as good as another."""
+        return signer.message(requests.SetSecret, secret_id=secret_id, secret=self._envelope)
+
+    def sets(self, _count: int) -> Iterator[bytes]:
+        """Sets of secrets that are there, so that their number stays."""
+        for signer, secret_id in self._places(self._spaces.secrets):
+            yield self.set_secret(signer, secret_id)
+
+    def gets(self, _count: int) -> Iterator[bytes]:
+        """Gets of own secrets."""
+        for signer, secret_id in self._places(self._spaces.secrets):
+            yield signer.message(requests.GetSecret, secret_id=secret_id)
+
+    def shares(self, _count: int) -> Iterator[bytes]:
+        """Shares of what is shared already."""
+        befores = dict(zip(self._signers, self._signers[-1:] + self._signers, strict=False))
+        for signer, secret_id in self._places(self._spaces.shares):
+            yield self._share(befores[signer], signer, secret_id)
+
+    def gets_from(self, _count: int) -> Iterator[bytes]:
+        """Gets of what was shared, which stays."""
+        befores = dict(zip(self._signers, self._signers[-1:] + self._signers, strict=False))
+        for signer, secret_id in self._places(self._spaces.shares):
+            yield signer.message(
+                requests.GetSecretFrom, from_id=befores[signer].node_id, secret_id=secret_id
+            )
+
+    def deletes(self, count: int) -> Iterator[bytes]:
+        """Deletes of secrets that are set first for that."""
+        signers = itertools.islice(itertools.cycle(self._signers), count)
+        places = [(signer, f"fresh/{next(self._fresh)}") for signer in signers]
+        self.carry_out([self.set_secret(*place) for place in places])
+        for signer, secret_id in places:
+            yield signer.message(requests.DeleteSecret, secret_id=secret_id)
+
+    def sets_and_deletes(self, _count: int) -> Iterator[bytes]:
+        """A set of a new secret and its delete, in turn."""
+        for signer in itertools.cycle(self._signers):
+            secret_id = f"fresh/{next(self._fresh)}"
+            yield self.set_secret(signer, secret_id)
+            yield signer.message(requests.DeleteSecret, secret_id=secret_id)
+
+    def feeds(self, _count: int) -> Iterator[bytes]:
+        """Asks of the feed that has nothing new to tell, and are answered at once."""
+        known = [(signer, self.known(signer)) for signer in self._signers]
+        for signer, (feed, since) in itertools.cycle(known):
+            yield follow(signer, feed, since, 0)
+
+    def known(self, signer: Signer) -> tuple[str, int]:
+        """Where the feed of a space is now: its name and its newest revision."""
+        feed, since, more = "", 0, False
+        with closing(connected(self._address, PATIENCE)) as connection:
+            while more or not feed:
+                message = follow(signer, feed, since, 0, listing=more)
+                page = signer.opened(ask(connection, message))
+                feed, since, more = page["feed"], page["revision"], page["more"]
+        return feed, since
+
+    def _places(self, secrets: int) -> Iterator[tuple[Signer, str]]:
+        # One space after the other, so that each connection meets all of them.
+        for number in itertools.count():
+            for signer in self._signers:
+                yield signer, name(number * STRIDE % secrets)
+
+    def _pairs(self) -> list[tuple[Signer, Signer]]:
+        return list(zip(self._signers[-1:] + self._signers, self._signers, strict=False))
+
+    def _share(self, sender: Signer, recipient: Signer, secret_id: str) -> bytes:
+        return sender.message(
+            requests.ShareSecretTo,
+            share_to_id=recipient.node_id,
+            secret_id=secret_id,
+            secret=self._envelope,
+            is_one_time_secret=False,
+        )
+
+
+STRIDE = 7919
+"""A prime, so that secrets are asked for in no order of theirs."""
+
+OPERATIONS: dict[str, Callable[[Plans, int], Iterator[bytes]]] = {
+    "set": Plans.sets,
+    "get": Plans.gets,
+    "share": Plans.shares,
+    "delete": Plans.deletes,
+    "getSecretFrom": Plans.gets_from,
+    "feed": Plans.feeds,
+    "set and delete": Plans.sets_and_deletes,
+}
+
+
+def name(number: int) -> str:
+    """The id of a secret that is there from the beginning."""
+    return f"many/f{number:05}"
+
+
+def follow(signer: Signer, feed: str, since: int, wait: int, *, listing: bool = False) -> bytes:
+    """A getChanges that waits for so many milliseconds."""
+    return signer.message(
+        requests.GetChanges, feed=feed, since=since, listing=listing, contents=False, wait=wait
+    )
