@@ -45,7 +45,7 @@ class Drive:
         self._poller = select.epoll()
         for _ in range(connections):
             connection = connected(address, PATIENCE)
-            connection.setblocking(False)
+            connection.settimeout(0)
             self._sockets[connection.fileno()] = connection
             self._poller.register(connection, select.EPOLLIN)
 
@@ -103,7 +103,7 @@ class Drive:
         if done < len(message):
             connection.settimeout(PATIENCE)
             connection.sendall(message[done:])
-            connection.setblocking(False)
+            connection.settimeout(0)
 
 
 def is_whole(answer: bytes) -> bool:

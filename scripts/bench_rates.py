@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -64,8 +64,8 @@ class Rates:
 
     def __init__(self, generator: Generator, seconds: float) -> None:
         self.samples: dict[Cell, list[Sample]] = defaultdict(list)
+        self.seconds = seconds
         self._generator = generator
-        self._seconds = seconds
         self._rates: dict[Cell, float] = {}
 
     def populate(self, server: Server, spaces: Spaces) -> int:
@@ -82,16 +82,32 @@ class Rates:
             spaces,
             operation,
             connections,
-            FIRST_COUNT if rate is None else math.ceil(rate * self._seconds),
+            FIRST_COUNT if rate is None else math.ceil(rate * self.seconds),
         )
         if rate is not None:
             self.samples[cell].append(sample)
         self._rates[cell] = sample.rate
 
     def sample(
-        self, server: Server, spaces: Spaces, operation: str, connections: int, count: int
+        self,
+        server: Server,
+        spaces: Spaces,
+        operation: str,
+        connections: int,
+        count: int,
+        *,
+        around: Callable[[], object] = lambda: None,
     ) -> Sample:
-        """One turn of about so many requests, which is over after the time of one."""
+        """One turn of about so many requests, which is over after the time of one.
+
+        Args:
+            server: who is asked.
+            spaces: that it has.
+            operation: what is asked.
+            connections: how many at once.
+            count: of requests.
+            around: called right before and right after.
+        """
         is_whole = operation in WHOLE
         self._generator.begin(
             {
@@ -101,11 +117,13 @@ class Rates:
                 "operation": operation,
                 "connections": connections,
                 "count": max(connections, math.ceil(count * (1 if is_whole else SPARE))),
-                "seconds": 0 if is_whole else self._seconds,
+                "seconds": 0 if is_whole else self.seconds,
             }
         )
+        around()
         before = cpu_seconds(server.process) if server.process else 0.0
         outcome = self._generator.go()
+        around()
         spent = cpu_seconds(server.process) - before if server.process else None
         return sample_of(outcome, spent)
 

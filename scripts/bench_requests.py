@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Signed requests as the bytes that travel, and their answers; both benchmarks of services ask so."""
+"""Signed requests as the bytes that travel, and their answers."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ class Server(ABC):
     def start(self) -> None:
         """Starts it; returns once it listens."""
 
+    @abstractmethod
     def stop(self) -> None:
         """Ends it; does nothing where it does not run."""
 
@@ -49,20 +50,35 @@ class Smfs(Server):
         tree: where the program lies.
         database: a new file, or the URL of an empty database.
         options: further ones of `smfs serve`.
+        runner: runs `smfs` with the arguments that follow.
     """
 
-    def __init__(self, name: str, tree: Path, database: Path | str, options: list[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        tree: Path,
+        database: Path | str,
+        options: list[str],
+        runner: tuple[str, ...] = ("-P", "-c", RUN),
+    ) -> None:
         super().__init__(name)
+        self._runner = runner
         self._tree = tree
         self._database = database
         self._options = options
         self._popen: subprocess.Popen[str] | None = None
+
+    def tell(self, text: str) -> None:
+        """Says something to what runs it."""
+        self._popen.stdin.write(text)
+        self._popen.stdin.flush()
 
     def start(self) -> None:
         if isinstance(self._database, str):
             self._migrate()
         self._popen = subprocess.Popen(
             self._command("serve", "--listen", "127.0.0.1:0", *self._options),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=self._environment(),
@@ -79,6 +95,7 @@ class Smfs(Server):
         if self._popen is not None:
             self._popen.terminate()
             self._popen.wait(PATIENCE)
+            self._popen.stdin.close()
             self._popen.stdout.close()
             self._popen = None
 
@@ -96,7 +113,7 @@ class Smfs(Server):
             raise BrokenError(f"{self.name}: no migration: {said[-1]}")
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-P", "-c", RUN, *words, "--db", str(self._database)]
+        return [sys.executable, *self._runner, *words, "--db", str(self._database)]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SMFS")}
@@ -121,7 +138,10 @@ class Elsewhere(Server):
         self.process = process
 
     def start(self) -> None:
-        pass
+        """Nothing: whoever started it ends it."""
+
+    def stop(self) -> None:
+        """Nothing."""
 
 
 class Echo(Server):
