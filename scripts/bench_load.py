@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import resource
 import subprocess
 import sys
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import Any
 
 from bench_drive import FOREVER, Drive
 from bench_plans import Plans, Spaces
+from bench_waiting import Parked, waiting_feeds
 from bench_world import BrokenError
 
 HERE = Path(__file__).resolve()
@@ -23,28 +25,39 @@ GO = "go\n"
 
 
 class Generator:
-    """A generator, for who tells it what to do."""
+    """A generator, for who tells it what to do.
 
-    def __init__(self) -> None:
+    Args:
+        number: of those that send at the same time, from 0.
+    """
+
+    def __init__(self, number: int = 0) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, HERE],
+            [sys.executable, HERE, str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # an interrupt is for the benchmark alone
         )
 
-    def begin(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Has a job done, or what comes before the clock starts.
+    def begin(self, job: dict[str, Any]) -> None:
+        """Gives it a job; it does what comes before the clock starts."""
+        self._say(json.dumps(job) + "\n")
+
+    def go(self) -> None:
+        """Has it go on with its job."""
+        self._say(GO)
+
+    def told(self) -> dict[str, Any]:
+        """What it says next.
 
         Raises:
-            BrokenError: when it went wrong.
+            BrokenError: when its job went wrong.
         """
-        return self._say(json.dumps(job) + "\n")
-
-    def go(self) -> dict[str, Any]:
-        """Has requests sent that are ready; raises as `begin`."""
-        return self._say(GO)
+        said = json.loads(self._process.stdout.readline() or '{"broken":"the generator died"}')
+        if "broken" in said:
+            raise BrokenError(said["broken"])
+        return said
 
     def close(self) -> None:
         """Ends it."""
@@ -52,13 +65,9 @@ class Generator:
         self._process.wait()
         self._process.stdout.close()
 
-    def _say(self, line: str) -> dict[str, Any]:
+    def _say(self, line: str) -> None:
         self._process.stdin.write(line)
         self._process.stdin.flush()
-        said = json.loads(self._process.stdout.readline() or '{"broken":"the generator died"}')
-        if "broken" in said:
-            raise BrokenError(said["broken"])
-        return said
 
 
 def tell(value: dict[str, Any]) -> None:
@@ -70,7 +79,7 @@ def plans_of(job: dict[str, Any], known: dict[str, Plans]) -> Plans:
     """The requests of a job; they go on where the last job on the same spaces ended."""
     key = json.dumps([job["address"], job["spaces"]])
     if key not in known:
-        known[key] = Plans(tuple(job["address"]), Spaces(**job["spaces"]))
+        known[key] = Plans(tuple(job["address"]), Spaces(**job["spaces"]), int(sys.argv[1]))
     return known[key]
 
 
@@ -90,21 +99,41 @@ def turn(job: dict[str, Any], plans: Plans) -> None:
     )
 
 
+def wait(job: dict[str, Any], plans: Plans) -> None:
+    """Has feeds wait, lets others look at the service, and wakes some one by one."""
+    feeds, sets = waiting_feeds(plans, job["wakes"])
+    with closing(Parked(tuple(job["address"]), feeds)) as parked:
+        tell({"waiting": len(feeds)})
+        sys.stdin.readline()
+        tell({"latencies": parked.wake(sets)})
+
+
+def populate(_job: dict[str, Any], plans: Plans) -> None:
+    """Makes spaces and what is in them."""
+    tell({"requests": plans.populate()})
+
+
+JOBS = {"populate": populate, "turn": turn, "wait": wait}
+
+
 def main() -> None:
     """Does jobs until there are no more."""
     gc.disable()
+    allow_files()
     known: dict[str, Plans] = {}
     for line in iter(sys.stdin.readline, ""):
         job = json.loads(line)
         try:
-            plans = plans_of(job, known)
-            if job["do"] == "populate":
-                tell({"requests": plans.populate()})
-            else:
-                turn(job, plans)
+            JOBS[job["do"]](job, plans_of(job, known))
         except (OSError, BrokenError) as error:
             tell({"broken": str(error)})
         gc.collect()
+
+
+def allow_files() -> None:
+    """As many connections as the system lets anybody have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

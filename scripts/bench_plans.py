@@ -17,6 +17,12 @@ CONTENT = b"correct horse battery staple\n"
 PORTERS = 32
 """Over so many connections spaces are filled."""
 
+STRIDE = 7919
+"""A prime, so that secrets are asked for in no order of theirs."""
+
+APART = 1_000_000
+"""So far from each other are the nonces of two generators."""
+
 
 @dataclass(frozen=True)
 class Spaces:
@@ -36,12 +42,10 @@ class Spaces:
     secrets: int
     shares: int
 
-    def signers(self) -> list[Signer]:
-        """Their nodes."""
-        return [
-            Signer.numbered(self.tag, number)
-            for number in range(self.first, self.first + self.count)
-        ]
+    def signers(self, nonces: Iterator[int]) -> list[Signer]:
+        """Their nodes, and where there is but one, a guest behind it that shares into its space."""
+        end = self.first + self.count + (self.count == 1)
+        return [Signer.numbered(self.tag, number, nonces) for number in range(self.first, end)]
 
 
 class Plans:
@@ -50,29 +54,33 @@ class Plans:
     Args:
         address: host and port of the service.
         spaces: whose requests they are.
+        number: of this process: what others make at the same time is different.
     """
 
-    def __init__(self, address: tuple[str, int], spaces: Spaces) -> None:
+    def __init__(self, address: tuple[str, int], spaces: Spaces, number: int) -> None:
         self._address = address
         self._spaces = spaces
-        self._signers = spaces.signers()
-        self._envelope = self._signers[0].envelope(name(0), CONTENT)
-        self._fresh = itertools.count()
+        everyone = spaces.signers(itertools.count(number * APART))
+        self.signers = everyone[: spaces.count]
+        self._guests = everyone[spaces.count :]
+        self._before = dict(zip(self.signers, everyone[-1:] + everyone, strict=False))
+        self._envelope = self.signers[0].envelope(name(0), CONTENT)
+        self._fresh = (f"fresh/{number}/{each}" for each in itertools.count())
 
     def populate(self) -> int:
         """Makes the spaces and all that is in them; returns how many requests that took."""
-        signers, spaces = self._signers, self._spaces
+        signers, spaces = self.signers, self._spaces
         opened = [
             signer.message(
                 requests.OpenSecretSpace,
                 auth_code=requests.AUTH_CODE_OPEN_SPACE,
                 closure_date=None,
             )
-            for signer in signers
+            for signer in signers + self._guests
         ]
         accepted = [
             signer.message(requests.OpenSubSpace, from_id=before.node_id, closure_date=None)
-            for before, signer in self._pairs()
+            for signer, before in self._before.items()
             if spaces.shares
         ]
         stored = [
@@ -83,7 +91,7 @@ class Plans:
         shared = [
             self._share(before, signer, name(each))
             for each in range(spaces.shares)
-            for before, signer in self._pairs()
+            for signer, before in self._before.items()
         ]
         steps = (opened, accepted, stored, shared)
         for messages in steps:
@@ -92,6 +100,8 @@ class Plans:
 
     def carry_out(self, messages: list[bytes]) -> None:
         """Has requests answered, in any order, that are not measured."""
+        if not messages:
+            return
         with closing(Drive(self._address, min(PORTERS, len(messages)))) as drive:
             drive.run(messages)
 
@@ -116,57 +126,54 @@ class Plans:
 
     def shares(self, _count: int) -> Iterator[bytes]:
         """Shares of what is shared already."""
-        befores = dict(zip(self._signers, self._signers[-1:] + self._signers, strict=False))
         for signer, secret_id in self._places(self._spaces.shares):
-            yield self._share(befores[signer], signer, secret_id)
+            yield self._share(self._before[signer], signer, secret_id)
 
     def gets_from(self, _count: int) -> Iterator[bytes]:
         """Gets of what was shared, which stays."""
-        befores = dict(zip(self._signers, self._signers[-1:] + self._signers, strict=False))
         for signer, secret_id in self._places(self._spaces.shares):
             yield signer.message(
-                requests.GetSecretFrom, from_id=befores[signer].node_id, secret_id=secret_id
+                requests.GetSecretFrom, from_id=self._before[signer].node_id, secret_id=secret_id
             )
 
     def deletes(self, count: int) -> Iterator[bytes]:
         """Deletes of secrets that are set first for that."""
-        signers = itertools.islice(itertools.cycle(self._signers), count)
-        places = [(signer, f"fresh/{next(self._fresh)}") for signer in signers]
+        signers = itertools.islice(itertools.cycle(self.signers), count)
+        places = [(signer, next(self._fresh)) for signer in signers]
         self.carry_out([self.set_secret(*place) for place in places])
         for signer, secret_id in places:
             yield signer.message(requests.DeleteSecret, secret_id=secret_id)
 
     def sets_and_deletes(self, _count: int) -> Iterator[bytes]:
         """A set of a new secret and its delete, in turn."""
-        for signer in itertools.cycle(self._signers):
-            secret_id = f"fresh/{next(self._fresh)}"
+        for signer in itertools.cycle(self.signers):
+            secret_id = next(self._fresh)
             yield self.set_secret(signer, secret_id)
             yield signer.message(requests.DeleteSecret, secret_id=secret_id)
 
     def feeds(self, _count: int) -> Iterator[bytes]:
         """Asks of the feed that has nothing new to tell, and are answered at once."""
-        known = [(signer, self.known(signer)) for signer in self._signers]
-        for signer, (feed, since) in itertools.cycle(known):
+        for signer, feed, since in itertools.cycle(self.known()):
             yield follow(signer, feed, since, 0)
 
-    def known(self, signer: Signer) -> tuple[str, int]:
-        """Where the feed of a space is now: its name and its newest revision."""
-        feed, since, more = "", 0, False
+    def known(self) -> list[tuple[Signer, str, int]]:
+        """Where the feed of each space is now: its name and its newest revision."""
+        found = []
         with closing(connected(self._address, PATIENCE)) as connection:
-            while more or not feed:
-                message = follow(signer, feed, since, 0, listing=more)
-                page = signer.opened(ask(connection, message))
-                feed, since, more = page["feed"], page["revision"], page["more"]
-        return feed, since
+            for signer in self.signers:
+                feed, since, more = "", 0, False
+                while more or not feed:
+                    message = follow(signer, feed, since, 0, listing=more)
+                    page = signer.opened(ask(connection, message))
+                    feed, since, more = page["feed"], page["revision"], page["more"]
+                found.append((signer, feed, since))
+        return found
 
     def _places(self, secrets: int) -> Iterator[tuple[Signer, str]]:
         # One space after the other, so that each connection meets all of them.
         for number in itertools.count():
-            for signer in self._signers:
+            for signer in self.signers:
                 yield signer, name(number * STRIDE % secrets)
-
-    def _pairs(self) -> list[tuple[Signer, Signer]]:
-        return list(zip(self._signers[-1:] + self._signers, self._signers, strict=False))
 
     def _share(self, sender: Signer, recipient: Signer, secret_id: str) -> bytes:
         return sender.message(
@@ -177,9 +184,6 @@ class Plans:
             is_one_time_secret=False,
         )
 
-
-STRIDE = 7919
-"""A prime, so that secrets are asked for in no order of theirs."""
 
 OPERATIONS: dict[str, Callable[[Plans, int], Iterator[bytes]]] = {
     "set": Plans.sets,

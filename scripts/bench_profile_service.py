@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench_load import Generator
 from bench_plans import OPERATIONS, Spaces
-from bench_rates import FIRST_COUNT, Rates, Sample
+from bench_rates import FIRST_COUNT, Load, Rates, Sample
 from bench_servers import ROOT, Smfs
 from bench_where import Where, most
 from bench_world import PATIENCE, SCRIPTS, BrokenError
@@ -48,17 +48,12 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def sampled(
-    server: Smfs, rates: Rates, load: tuple[Spaces, str, int], file: Path
-) -> tuple[Sample, Sample]:
+def sampled(server: Smfs, rates: Rates, load: Load, file: Path) -> tuple[Sample, Sample]:
     """A turn, and another one in which the service is looked at."""
-    spaces, operation, connections = load
-    found = rates.sample(server, spaces, operation, connections, FIRST_COUNT)
-    count = int(found.rate * rates.seconds)
-    found = rates.sample(server, spaces, operation, connections, count)
-    watched = rates.sample(
-        server, spaces, operation, connections, count, around=lambda: server.tell("\n")
-    )
+    found = rates.sample(server, load, FIRST_COUNT)
+    count = found.rate * rates.seconds
+    found = rates.sample(server, load, count)
+    watched = rates.sample(server, load, count, around=lambda: server.tell("\n"))
     end = time.monotonic() + PATIENCE
     while not file.exists():
         if time.monotonic() > end:
@@ -110,10 +105,10 @@ def main() -> int:
         ending.callback(generator.close)
         ending.callback(server.stop)
         server.start()
-        rates = Rates(generator, given.seconds)
+        rates = Rates([generator], given.seconds)
         rates.populate(server, spaces)
         for operation in given.operations:
-            samples = sampled(server, rates, (spaces, operation, given.connections), file)
+            samples = sampled(server, rates, Load(spaces, operation, given.connections), file)
             show(operation, samples, where_of(file), lines=given.lines)
     return 0
 

@@ -25,6 +25,19 @@ WHOLE = ("delete",)
 """The operations whose requests are all sent, for they leave something behind otherwise."""
 
 
+ALTERNATING = "set and delete"
+"""The operation of which only the second half counts."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a service."""
+
+    spaces: Spaces
+    operation: str
+    connections: int
+
+
 class Cell(NamedTuple):
     """What is measured of whom."""
 
@@ -42,7 +55,7 @@ class Sample:
         median: of the latencies, in seconds.
         p99: of the latencies, in seconds.
         cpu: seconds of processor time of the service for 1,000 requests; None if not known.
-        generator: the share of a processor that the generator took.
+        generator: the share of a processor that the generators took.
         count: how many requests there were.
     """
 
@@ -58,43 +71,44 @@ class Rates:
     """Takes turns and keeps their samples.
 
     Args:
-        generator: sends.
+        generators: send, all at the same time.
         seconds: how long a turn is.
     """
 
-    def __init__(self, generator: Generator, seconds: float) -> None:
+    def __init__(self, generators: list[Generator], seconds: float) -> None:
         self.samples: dict[Cell, list[Sample]] = defaultdict(list)
         self.seconds = seconds
-        self._generator = generator
+        self._generators = generators
         self._rates: dict[Cell, float] = {}
 
     def populate(self, server: Server, spaces: Spaces) -> int:
         """Makes spaces; returns how many requests that took."""
-        job = {"do": "populate", "address": server.address, "spaces": asdict(spaces)}
-        return int(self._generator.begin(job)["requests"])
-
-    def turn(self, server: Server, spaces: Spaces, operation: str, connections: int) -> None:
-        """Measures once; the first time only the rate is found out."""
-        cell = Cell(operation, connections, server.name)
-        rate = self._rates.get(cell)
-        sample = self.sample(
-            server,
-            spaces,
-            operation,
-            connections,
-            FIRST_COUNT if rate is None else math.ceil(rate * self.seconds),
+        [told] = self._all(
+            [{"do": "populate", "address": server.address, "spaces": asdict(spaces)}]
         )
+        return int(told["requests"])
+
+    def turn(self, server: Server, load: Load, name: str = "") -> Sample:
+        """Measures once; the first time only the rate is found out.
+
+        Args:
+            server: who is asked.
+            load: what is asked.
+            name: under which the sample is kept, if not that of the server.
+        """
+        cell = Cell(load.operation, load.connections, name or server.name)
+        rate = self._rates.get(cell)
+        sample = self.sample(server, load, FIRST_COUNT if rate is None else rate * self.seconds)
         if rate is not None:
             self.samples[cell].append(sample)
         self._rates[cell] = sample.rate
+        return sample
 
     def sample(
         self,
         server: Server,
-        spaces: Spaces,
-        operation: str,
-        connections: int,
-        count: int,
+        load: Load,
+        count: float,
         *,
         around: Callable[[], object] = lambda: None,
     ) -> Sample:
@@ -102,42 +116,64 @@ class Rates:
 
         Args:
             server: who is asked.
-            spaces: that it has.
-            operation: what is asked.
-            connections: how many at once.
+            load: what is asked.
             count: of requests.
             around: called right before and right after.
         """
-        is_whole = operation in WHOLE
-        self._generator.begin(
-            {
-                "do": "turn",
-                "address": server.address,
-                "spaces": asdict(spaces),
-                "operation": operation,
-                "connections": connections,
-                "count": max(connections, math.ceil(count * (1 if is_whole else SPARE))),
-                "seconds": 0 if is_whole else self.seconds,
-            }
-        )
+        self._all(self._jobs(server, load, count))
         around()
         before = cpu_seconds(server.process) if server.process else 0.0
-        outcome = self._generator.go()
+        for each in self._busy:
+            each.go()
+        outcomes = [each.told() for each in self._busy]
         around()
         spent = cpu_seconds(server.process) - before if server.process else None
-        return sample_of(outcome, spent)
+        return sample_of(outcomes, spent, every_second=load.operation == ALTERNATING)
+
+    def _jobs(self, server: Server, load: Load, count: float) -> list[dict[str, Any]]:
+        is_whole = load.operation in WHOLE
+        senders = min(len(self._generators), load.connections)
+        job = {
+            "do": "turn",
+            "address": server.address,
+            "spaces": asdict(load.spaces),
+            "operation": load.operation,
+            "seconds": 0 if is_whole else self.seconds,
+        }
+        jobs = []
+        for number in range(senders):
+            # The first ones take what cannot be shared out evenly.
+            mine = (load.connections + senders - 1 - number) // senders
+            wanted = math.ceil(count * (1 if is_whole else SPARE) / senders)
+            jobs.append({**job, "connections": mine, "count": max(mine, wanted)})
+        return jobs
+
+    def _all(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self._busy = self._generators[: len(jobs)]
+        for each, job in zip(self._busy, jobs, strict=True):
+            each.begin(job)
+        return [each.told() for each in self._busy]
 
 
-def sample_of(outcome: dict[str, Any], cpu: float | None) -> Sample:
-    """What a turn came to."""
-    ordered = sorted(outcome["latencies"])
-    count, seconds = len(ordered), outcome["seconds"]
+def sample_of(
+    outcomes: list[dict[str, Any]], cpu: float | None, *, every_second: bool = False
+) -> Sample:
+    """What a turn came to.
+
+    Args:
+        outcomes: what each generator tells.
+        cpu: seconds that the service took; None if that is not known.
+        every_second: only the second, fourth, … request counts.
+    """
+    found = [latency for each in outcomes for latency in each["latencies"]]
+    ordered = sorted(found[1::2] if every_second else found)
+    count, seconds = len(ordered), max(each["seconds"] for each in outcomes)
     return Sample(
         rate=count / seconds,
         median=statistics.median(ordered) / 1e9,
         p99=ordered[math.ceil(0.99 * count) - 1] / 1e9,
         cpu=None if cpu is None else cpu / count * 1000,
-        generator=outcome["cpu"] / seconds,
+        generator=sum(each["cpu"] for each in outcomes) / seconds,
         count=count,
     )
 
@@ -148,8 +184,7 @@ def middle(samples: Iterable[Sample], name: str) -> float | None:
     return statistics.median(values) if values else None
 
 
-def ratio(mine: list[Sample], others: list[Sample]) -> float:
-    """How many times the other's rate mine is: the median over the rounds, each with its like."""
-    return statistics.median(
-        each.rate / other.rate for each, other in zip(mine, others, strict=False)
-    )
+def ratio(mine: list[Sample], others: list[Sample], name: str) -> float:
+    """How many times the other's figure mine is: the median over the rounds, each with its like."""
+    pairs = zip(mine, others, strict=False)
+    return statistics.median(getattr(each, name) / getattr(other, name) for each, other in pairs)

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import random
 import re
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from bench_world import BrokenError
@@ -26,24 +25,24 @@ HEAD = re.compile(
 REFUSED = b'{"error'
 """How an answer begins that has status 200 and says no (PROTOCOL.md section 8)."""
 
-nonces = itertools.count(random.randrange(signing.NONCE_LIMIT))
-
 
 class Signer:
     """A node whose requests are signed here.
 
     Args:
         identity: its key pair.
+        nonces: the nonces of its requests, which it may share with others.
     """
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, nonces: Iterator[int]) -> None:
         self.identity = identity
         self.node_id = identity.node_id
+        self._nonces = nonces
 
     @classmethod
-    def numbered(cls, tag: str, number: int) -> Signer:
+    def numbered(cls, tag: str, number: int, nonces: Iterator[int]) -> Signer:
         """The same node for the same tag and number, in whichever process."""
-        return cls(Identity(hashlib.sha256(f"{tag} {number}".encode()).digest()))
+        return cls(Identity(hashlib.sha256(f"{tag} {number}".encode()).digest()), nonces)
 
     def message(self, request_type: type[requests.SignedRequest], **fields: Any) -> bytes:
         """A signed request, ready to be sent within the next minutes."""
@@ -51,7 +50,7 @@ class Signer:
             public_key=self.node_id,
             timestamp=signing.frame(time.time_ns() // 10**6),
             signature=signing.UNSIGNED,
-            nonce=next(nonces) % signing.NONCE_LIMIT,
+            nonce=next(self._nonces) % signing.NONCE_LIMIT,
             **fields,
         )
         body = canonical.encode(signing.sign(self.identity, request).to_wire()).encode()

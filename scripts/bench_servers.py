@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -184,8 +183,7 @@ class Worktree:
 
     def remove(self) -> None:
         """Takes the directory away."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self._git("worktree", "prune")
+        self._git("worktree", "remove", "--force", str(self.directory))
 
     def _git(self, *words: str) -> None:
         ended = subprocess.run(

@@ -1,47 +1,40 @@
 #!/usr/bin/env python3
-"""Measures the service alone: rates, latencies, processor time and memory, under load."""
+"""Measures the service alone under load: rates, latencies, processor time and memory."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import secrets
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench_load import Generator
-from bench_plans import Spaces
-from bench_process import Memory, memory
-from bench_rates import Rates
-from bench_servers import ROOT, Echo, Server, Smfs
-from bench_service_report import print_memory, print_rates
+from bench_engines import POSTGRESQL, SQLITE, Engine, Given, Only, Postgresql, Sqlite, other_tree
+from bench_floors import IN_MEMORY, file_system
+from bench_report import machine
+from bench_servers import Elsewhere
+from bench_service_report import print_results
+from bench_service_run import FULL, QUICK, Run
 from bench_world import BrokenError
 
 BEGUN = time.monotonic()
 BROKEN = (OSError, BrokenError, subprocess.SubprocessError)
-OPERATIONS = ("set", "get", "share", "delete", "getSecretFrom", "feed")
-CONNECTIONS = (1, 16, 256)
-FLOOR = "floor"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is measured."""
-
-    rounds: int
-    seconds: float
-    spaces: int
-    secrets: int
-
-
-FULL = Scale(rounds=5, seconds=1.0, spaces=32, secrets=10)
-QUICK = Scale(rounds=2, seconds=0.3, spaces=32, secrets=10)
+EPILOG = """
+Each turn, a number of connections send requests that were signed before, each its next one as soon
+as the last one is answered. The services take turns within each round, in one order and then in the
+other, so that a machine that gets slower is slower for all; figures are medians over the rounds.
+CPU is user and system time of the service and its children. "generator" is the share of a
+processor that sending took, and the block "fixed answers" what the generator does with a server
+that costs nothing: no service can be measured to be faster. At one connection a service has reached
+its floor when a set takes as long as an SQLite transaction, one signature and one box together.
+"""
 
 
 def say(text: str) -> None:
@@ -51,57 +44,101 @@ def say(text: str) -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="bench-service", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of all, in under a minute")
+    parser = argparse.ArgumentParser(prog="bench-service", description=__doc__, epilog=EPILOG)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="less of all, in under a minute")
+    add("--engines", type=lambda text: text.split(","), default=[SQLITE.lower()], metavar="E,…",
+        help="sqlite, postgresql (a server made for the run); sqlite")  # fmt: skip
+    add("--postgres", metavar="URL", help="measure on this empty PostgreSQL database, too")
+    add("--against", metavar="REV|DIRECTORY",
+        help="measure another commit or tree beside it, on SQLite")  # fmt: skip
+    add("--against-url", metavar="URL", help="measure a service beside it that runs at http://…")
+    add("--against-pid", type=int, metavar="PID", help="its process, for its CPU and memory")
+    add("--flat", action="store_true",
+        help="measure 10,000 secrets and spaces beside ten, too; takes minutes")  # fmt: skip
+    add("--only", type=lambda text: text.split(","), metavar="OPERATION,…",
+        help="just these of set, get, share, delete, getSecretFrom, feed, waiting")  # fmt: skip
+    add("--connections", type=lambda text: tuple(map(int, text.split(","))), metavar="N,…",
+        help="1,16,256 if nothing is given")  # fmt: skip
+    add("--serve-options", type=shlex.split, default=[], metavar="TEXT",
+        help="further options of `smfs serve` of this tree, as '--workers 2'")  # fmt: skip
+    add("--generators", type=int, default=1, metavar="N", help="processes that send; 1")
+    add("--directory", type=Path, default=Path("/var/tmp"), metavar="DIRECTORY",
+        help="where the databases are made; /var/tmp")  # fmt: skip
+    add("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    add("--require", action="store_true", help="exit with 1 when a budget is missed")
     return parser.parse_args()
 
 
-def measure(given: argparse.Namespace, scale: Scale, directory: Path) -> None:
-    """Measures what is wanted, and tells."""
-    servers: list[Server] = [Smfs("SQLite", ROOT, directory / "service.db", [])]
-    echo = Echo()
-    spaces = Spaces(secrets.token_hex(8), 0, scale.spaces, scale.secrets, scale.secrets)
+def engines_of(given: argparse.Namespace, directory: Path, ending: ExitStack) -> list[Engine]:
+    """The kinds of services that are wanted; what they are compared with is the last one."""
+    engines: list[Engine] = []
+    options = given.serve_options
+    for name in given.engines:
+        if name == SQLITE.lower():
+            engines.append(Sqlite(SQLITE, directory, options))
+        elif name == POSTGRESQL.lower():
+            engines.append(Postgresql(ending, given.directory, options))
+        else:
+            raise BrokenError(f"{name!r} is neither sqlite nor postgresql")
+    if given.postgres:
+        engines.append(Given(given.postgres, options))
+    if given.against:
+        tree = other_tree(given.against, directory, ending)
+        engines.append(Sqlite(given.against.rstrip("/")[-18:], directory, [], tree))
+    if given.against_url:
+        engines.append(Only(Elsewhere(given.against_url, given.against_pid)))
+    return engines
+
+
+def perform(given: argparse.Namespace, run: Run) -> None:
+    """Measures what is wanted; what was measured until something broke is kept."""
+    kind = file_system(given.directory)
+    if kind in IN_MEMORY:
+        raise BrokenError(f"{given.directory} is in memory ({kind}): nothing would be durable")
+    run.results.file_system = kind
     with ExitStack() as ending:
-        generator = Generator()
-        ending.callback(generator.close)
-        rates = Rates(generator, scale.seconds)
-        begin: dict[str, Memory] = {}
-        for server in [*servers, echo]:
-            ending.callback(server.stop)
-            server.start()
-        for server in servers:
-            begin[server.name] = memory(server.process)
-            say(f"{server.name}: storing")
-            rates.populate(server, spaces)
-        for number in range(scale.rounds + 1):
-            say(f"round {number} of {scale.rounds}" if number else "warming up")
-            for operation in OPERATIONS:
-                for connections in CONNECTIONS:
-                    for server in servers if number % 2 else servers[::-1]:
-                        rates.turn(server, spaces, operation, connections)
-            for connections in CONNECTIONS:
-                rates.turn(echo, spaces, "get", connections)
-        print_rates(rates.samples)
-        print_memory({each.name: (begin[each.name], memory(each.process)) for each in servers})
+        directory = Path(
+            ending.enter_context(tempfile.TemporaryDirectory(prefix="smfs-", dir=given.directory))
+        )
+        engines = engines_of(given, directory, ending)
+        run.measure(engines, directory)
+        if given.flat:
+            for engine in engines:
+                if engine.is_ours:
+                    run.flatten(engine)
 
 
 def main() -> int:
     """Measures, and tells.
 
     Returns:
-        0; 1 when something broke.
+        0; 1 when something broke, or with `--require` when a budget is missed.
     """
     given = arguments()
+    load = os.getloadavg()[0]
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    directory = Path(tempfile.mkdtemp(prefix="smfs-bench-", dir="/var/tmp"))
+    run = Run(
+        QUICK if given.quick else FULL,
+        tag=secrets.token_hex(8),
+        generators=given.generators,
+        operations=given.only,
+        connections=given.connections,
+        say=say,
+    )
+    results = run.results
     try:
-        measure(given, QUICK if given.quick else FULL, directory)
+        perform(given, run)
     except BROKEN as error:
-        print(f"BROKEN: {error}")
-        return 1
-    finally:
-        shutil.rmtree(directory)
-    return 0
+        results.broken.append(str(error))
+    except (KeyboardInterrupt, SystemExit):
+        results.broken.append("interrupted; this is what was measured until then")
+    print_results(results)
+    if given.json:
+        report = {**machine(load), "quick": given.quick, **results.to_json()}
+        given.json.write_text(json.dumps(report, indent=1) + "\n")
+    missed = [each for each in results.verdicts() if not each.met]
+    return 1 if results.broken or (given.require and missed) else 0
 
 
 if __name__ == "__main__":
