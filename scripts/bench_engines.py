@@ -43,7 +43,7 @@ class Sqlite(Engine):
     """
 
     def __init__(self, name: str, directory: Path, options: list[str], tree: Path = ROOT) -> None:
-        super().__init__(name, is_ours=tree == ROOT)
+        super().__init__(name, is_ours=name == SQLITE)
         self._directory = directory
         self._options = options
         self._tree = tree
@@ -116,10 +116,12 @@ class Only(Engine):
         return self._server
 
 
-def other_tree(against: str, directory: Path, ending: ExitStack) -> Path:
-    """The tree of `--against`: a directory, or a commit that is checked out for the run."""
-    if Path(against, "smfs").is_dir():
-        return Path(against).resolve()
-    tree = Worktree(against, directory / "tree")
-    ending.callback(tree.remove)
-    return tree.directory
+def other(against: str, directory: Path, ending: ExitStack) -> Engine:
+    """What `--against` names: a tree of smfs, or a commit that is checked out for the run."""
+    path = Path(against).resolve()
+    if not (path / "smfs").is_dir():
+        tree = Worktree(against, directory / "tree")
+        ending.callback(tree.remove)
+        return Sqlite(against, directory, [], tree.directory)
+    # A tree may well be this one, which is then measured against itself.
+    return Sqlite(f"{path.name}/", directory, [], path)

@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench_engines import POSTGRESQL, SQLITE, Engine, Given, Only, Postgresql, Sqlite, other_tree
+from bench_engines import POSTGRESQL, SQLITE, Engine, Given, Only, Postgresql, Sqlite, other
 from bench_floors import IN_MEMORY, file_system
 from bench_report import machine
 from bench_servers import Elsewhere
@@ -84,8 +84,7 @@ def engines_of(given: argparse.Namespace, directory: Path, ending: ExitStack) ->
     if given.postgres:
         engines.append(Given(given.postgres, options))
     if given.against:
-        tree = other_tree(given.against, directory, ending)
-        engines.append(Sqlite(given.against.rstrip("/")[-18:], directory, [], tree))
+        engines.append(other(given.against, directory, ending))
     if given.against_url:
         engines.append(Only(Elsewhere(given.against_url, given.against_pid)))
     return engines

@@ -95,19 +95,14 @@ class Run:
             engines: of the services.
             directory: on whose disk they are.
         """
-        servers = [engine.make(engine.name) for engine in engines]
-        self.results.ours = [engine.name for engine in engines if engine.is_ours]
-        self.results.sqlite = SQLITE if SQLITE in self.results.ours else None
-        self.results.baseline = next(
-            (engine.name for engine in engines if not engine.is_ours), engines[0].name
-        )
+        self._name(engines)
         with ExitStack() as ending:
             rates = ending.enter_context(self._rates())
             self.results.samples = rates.samples
             echo = Echo()
-            for server in [*servers, echo]:
-                ending.callback(server.stop)
-                server.start()
+            ending.callback(echo.stop)
+            echo.start()
+            servers = list(self._started(engines, ending))
             begin = {each.name: memory(each.process) for each in servers if each.process}
             floors = Floors(directory)
             ending.callback(floors.close)
@@ -117,6 +112,24 @@ class Run:
             for each in servers:
                 if each.process:
                     self.results.memory[each.name] = begin[each.name], memory(each.process)
+
+    def _name(self, engines: list[Engine]) -> None:
+        others = [engine.name for engine in engines if not engine.is_ours]
+        self.results.ours = [engine.name for engine in engines if engine.is_ours]
+        self.results.sqlite = SQLITE if SQLITE in self.results.ours else None
+        self.results.baseline = (others or self.results.ours)[0]
+
+    def _started(self, engines: list[Engine], ending: ExitStack) -> Iterator[Server]:
+        """A service of each kind that starts."""
+        for engine in engines:
+            try:
+                server = engine.make(engine.name)
+                ending.callback(server.stop)
+                server.start()
+            except BrokenError as error:
+                self.results.broken.append(str(error))
+            else:
+                yield server
 
     def flatten(self, engine: Engine) -> None:
         """Measures how flat the cost is on new services of a kind."""
