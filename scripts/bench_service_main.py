@@ -17,14 +17,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench_engines import POSTGRESQL, SQLITE, Engine, Given, Only, Postgresql, Sqlite, other
-from bench_floors import IN_MEMORY, file_system
 from bench_report import machine
 from bench_servers import Elsewhere
+from bench_service_floors import IN_MEMORY, file_system
 from bench_service_report import print_results
-from bench_service_run import FULL, QUICK, Run
+from bench_service_run import FULL, OPERATIONS, QUICK, WAITING, Run
 from bench_world import BrokenError
 
 BEGUN = time.monotonic()
+ENGINES = (SQLITE.lower(), POSTGRESQL.lower())
+KNOWN = (*OPERATIONS, WAITING)
 BROKEN = (OSError, BrokenError, subprocess.SubprocessError)
 EPILOG = """
 Each turn, a number of connections send requests that were signed before, each its next one as soon
@@ -47,8 +49,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-service", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("--quick", action="store_true", help="less of all, in under a minute")
-    add("--engines", type=lambda text: text.split(","), default=[SQLITE.lower()], metavar="E,…",
-        help="sqlite, postgresql (a server made for the run); sqlite")  # fmt: skip
+    add("--engines", type=names, default=[SQLITE.lower()], metavar="E,…",
+        help="of sqlite, and postgresql, a server made for the run; sqlite")  # fmt: skip
     add("--postgres", metavar="URL", help="measure on this empty PostgreSQL database, too")
     add("--against", metavar="REV|DIRECTORY",
         help="measure another commit or tree beside it, on SQLite")  # fmt: skip
@@ -56,8 +58,8 @@ def arguments() -> argparse.Namespace:
     add("--against-pid", type=int, metavar="PID", help="its process, for its CPU and memory")
     add("--flat", action="store_true",
         help="measure 10,000 secrets and spaces beside ten, too; takes minutes")  # fmt: skip
-    add("--only", type=lambda text: text.split(","), metavar="OPERATION,…",
-        help="just these of set, get, share, delete, getSecretFrom, feed, waiting")  # fmt: skip
+    add("--only", type=names, metavar="OPERATION,…",
+        help=f"just these of {', '.join(KNOWN)}")  # fmt: skip
     add("--connections", type=lambda text: tuple(map(int, text.split(","))), metavar="N,…",
         help="1,16,256 if nothing is given")  # fmt: skip
     add("--serve-options", type=shlex.split, default=[], metavar="TEXT",
@@ -67,7 +69,16 @@ def arguments() -> argparse.Namespace:
         help="where the databases are made; /var/tmp")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="write the figures there, too")
     add("--require", action="store_true", help="exit with 1 when a budget is missed")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for given_names, known in ((given.engines, ENGINES), (given.only or (), KNOWN)):
+        for unknown in set(given_names) - set(known):
+            parser.error(f"{unknown!r} is none of {', '.join(known)}")
+    return given
+
+
+def names(text: str) -> list[str]:
+    """What stands between commas."""
+    return [name for name in text.split(",") if name]
 
 
 def engines_of(given: argparse.Namespace, directory: Path, ending: ExitStack) -> list[Engine]:
@@ -77,10 +88,8 @@ def engines_of(given: argparse.Namespace, directory: Path, ending: ExitStack) ->
     for name in given.engines:
         if name == SQLITE.lower():
             engines.append(Sqlite(SQLITE, directory, options))
-        elif name == POSTGRESQL.lower():
-            engines.append(Postgresql(ending, given.directory, options))
         else:
-            raise BrokenError(f"{name!r} is neither sqlite nor postgresql")
+            engines.append(Postgresql(ending, given.directory, options))
     if given.postgres:
         engines.append(Given(given.postgres, options))
     if given.against:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from bench_engines import SQLITE, Engine
 from bench_flat import flatness
-from bench_floors import Floors
 from bench_load import Generator
 from bench_plans import Spaces
 from bench_process import Memory, cpu_seconds, memory
 from bench_rates import Load, Rates
 from bench_servers import Echo, Server
+from bench_service_floors import Floors
 from bench_service_report import Results, Waited
 from bench_world import BrokenError
 
