@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench_engines import Engine
 from bench_plans import Spaces
-from bench_rates import ALTERNATING, Cell, Load, Rates, ratio
+from bench_rates import ALTERNATING, Cell, Load, Rates, cpu_ratio, ratio
 from bench_servers import Server
 
 OPERATIONS = ("set", "get", "share", ALTERNATING, "getSecretFrom", "feed")
@@ -39,6 +39,7 @@ class Flatness:
         many: so many, in place of ten.
         median: of the latencies where there are few, in seconds.
         ratio: of the medians of the latencies.
+        cpu: ratio of the processor time, which others on the machine touch less; None: not known.
     """
 
     engine: str
@@ -47,6 +48,7 @@ class Flatness:
     many: int
     median: float
     ratio: float
+    cpu: float | None
 
     @property
     def is_met(self) -> bool:
@@ -98,4 +100,6 @@ def _compared(engine: str, rates: Rates, operation: str, what: str, many: int) -
     few, much = (rates.samples[Cell(operation, 1, name)] for name in ("few", what))
     shown = "delete" if operation == ALTERNATING else operation
     median = statistics.median(sample.median for sample in few)
-    return Flatness(engine, shown, what, many, median, ratio(much, few, "median"))
+    return Flatness(
+        engine, shown, what, many, median, ratio(much, few, "median"), cpu_ratio(much, few)
+    )

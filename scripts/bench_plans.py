@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -69,41 +69,38 @@ class Plans:
 
     def populate(self) -> int:
         """Makes the spaces and all that is in them; returns how many requests that took."""
-        signers, spaces = self.signers, self._spaces
-        opened = [
+        opened = (
             signer.message(
                 requests.OpenSecretSpace,
                 auth_code=requests.AUTH_CODE_OPEN_SPACE,
                 closure_date=None,
             )
-            for signer in signers + self._guests
-        ]
-        accepted = [
+            for signer in self.signers + self._guests
+        )
+        accepted = (
             signer.message(requests.OpenSubSpace, from_id=before.node_id, closure_date=None)
             for signer, before in self._before.items()
-            if spaces.shares
-        ]
-        stored = [
+            if self._spaces.shares
+        )
+        stored = (
             self.set_secret(signer, name(each))
-            for each in range(spaces.secrets)
-            for signer in signers
-        ]
-        shared = [
+            for each in range(self._spaces.secrets)
+            for signer in self.signers
+        )
+        shared = (
             self._share(before, signer, name(each))
-            for each in range(spaces.shares)
+            for each in range(self._spaces.shares)
             for signer, before in self._before.items()
-        ]
-        steps = (opened, accepted, stored, shared)
-        for messages in steps:
-            self.carry_out(messages)
-        return sum(map(len, steps))
+        )
+        return sum(map(self.carry_out, (opened, accepted, stored, shared)))
 
-    def carry_out(self, messages: list[bytes]) -> None:
-        """Has requests answered, in any order, that are not measured."""
-        if not messages:
-            return
-        with closing(Drive(self._address, min(PORTERS, len(messages)))) as drive:
-            drive.run(messages)
+    def carry_out(self, messages: Iterable[bytes]) -> int:
+        """Has requests answered, in any order, that are not measured; returns how many.
+
+        They may be made only while they are sent, for a signature is good for some minutes.
+        """
+        with closing(Drive(self._address, PORTERS)) as drive:
+            return len(drive.run(messages).latencies)
 
     def messages(self, operation: str, count: int) -> list[bytes]:
         """So many requests of a kind, which can be answered now."""

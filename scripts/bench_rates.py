@@ -188,3 +188,12 @@ def ratio(mine: list[Sample], others: list[Sample], name: str) -> float:
     """How many times the other's figure mine is: the median over the rounds, each with its like."""
     pairs = zip(mine, others, strict=False)
     return statistics.median(getattr(each, name) / getattr(other, name) for each, other in pairs)
+
+
+def cpu_ratio(mine: list[Sample], others: list[Sample]) -> float | None:
+    """How many times the other's processor time a request takes, over all rounds together."""
+    spent = [
+        sum((each.cpu or 0.0) * each.count for each in taken) / sum(each.count for each in taken)
+        for taken in (mine, others)
+    ]
+    return spent[0] / spent[1] if all(spent) else None

@@ -199,9 +199,10 @@ def _print_waited(waited: list[Waited]) -> None:
 def _print_flat(flat: list[Flatness]) -> None:
     for what in dict.fromkeys((each.engine, each.what, each.many) for each in flat):
         engine, kind, many = what
-        print(f"\nflat? {engine}, {many:,} {kind} in place of ten: times the median latency")
+        print(f"\nflat? {engine}, {many:,} {kind} in place of ten: median latency, and CPU")
         for each in flat:
             if (each.engine, each.what) == (engine, kind):
                 verdict = "" if each.is_met else "  NOT MET"
                 before = shown(each.median, "s")
-                print(f"  {each.operation:16}{before:>9} x {each.ratio:.2f}{verdict}")
+                cpu = "" if each.cpu is None else f"   CPU x {each.cpu:.2f}"
+                print(f"  {each.operation:16}{before:>9} x {each.ratio:.2f}{cpu}{verdict}")

@@ -41,6 +41,7 @@ class Scale:
         wakes: how many of them are woken.
         many: how many secrets and spaces are called many.
         flat_rounds: of the flatness.
+        flat_seconds: of each turn of the flatness.
         floor: how often each floor is measured in a round.
     """
 
@@ -50,12 +51,13 @@ class Scale:
     wakes: int
     many: int
     flat_rounds: int
+    flat_seconds: float
     floor: int
 
 
 # Many short turns rather than a few long ones: what else runs on the machine hits all alike.
-FULL = Scale(9, 0.5, (1, 256, 2000), 100, 10_000, 15, 100)
-QUICK = Scale(2, 0.15, (64,), 20, 1000, 5, 50)
+FULL = Scale(9, 0.5, (1, 256, 2000), 100, 10_000, 15, 0.25, 100)
+QUICK = Scale(2, 0.15, (64,), 20, 1000, 5, 0.15, 50)
 
 
 class Run:
@@ -107,11 +109,12 @@ class Run:
             floors = Floors(directory)
             ending.callback(floors.close)
             self._take_turns(rates, servers, echo, floors)
-            if WAITING in self._wanted:
-                self._wait(servers)
+            # Before feeds wait, whose memory is told for each.
             for each in servers:
                 if each.process:
                     self.results.memory[each.name] = begin[each.name], memory(each.process)
+            if WAITING in self._wanted:
+                self._wait(servers)
 
     def _name(self, engines: list[Engine]) -> None:
         others = [engine.name for engine in engines if not engine.is_ours]
@@ -135,6 +138,7 @@ class Run:
         """Measures how flat the cost is on new services of a kind."""
         scale = self._scale
         with self._rates() as rates:
+            rates.seconds = scale.flat_seconds
             self.results.flat += flatness(engine, rates, scale.many, scale.flat_rounds, self._say)
 
     @contextmanager
