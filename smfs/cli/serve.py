@@ -14,7 +14,6 @@ from smfs.cli.serve_help import Group, GroupedCommand
 from smfs.cli.serve_options import (
     LOG_FORMATS,
     LOG_LEVELS,
-    PREFIX,
     ServeSettings,
     as_address,
     as_limit,
@@ -53,7 +52,7 @@ def _limit(name: str, metavar: str, default: object, help_text: str) -> Callable
     )
 
 
-@click.command("serve", cls=GroupedCommand, context_settings={"auto_envvar_prefix": PREFIX})
+@click.command("serve", cls=GroupedCommand)
 @database_options
 @_listening.option(
     "--listen",
@@ -168,10 +167,9 @@ def _limit(name: str, metavar: str, default: object, help_text: str) -> Callable
 @click.option(
     "--print-unit",
     is_flag=True,
-    allow_from_autoenv=False,
     help="Print a unit for systemd, and end.",
 )
-@click.option("--worker", hidden=True, allow_from_autoenv=False)
+@click.option("--worker", hidden=True)
 def serve_command(*, print_unit: bool, worker: str | None, **named: Any) -> int:
     """Serve many clients over HTTP.
 

@@ -21,6 +21,9 @@ from smfs.errors import ConfigError
 VARIABLE: Final = "SMFS_DB"
 """The variable of the environment that names the database."""
 
+FILE_VARIABLE: Final = "SMFS_DB_FILE"
+"""The one that names a file that names the database."""
+
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _LONGEST: Final = 4096  # bytes of the first line
 _KEY: Final = "smfs.database"
@@ -80,6 +83,7 @@ def database_options(command: _Command) -> _Command:
     from_file = click.option(
         "--db-file",
         metavar="FILE",
+        envvar=FILE_VARIABLE,
         type=click.Path(path_type=Path),
         expose_value=False,
         callback=_remember,

@@ -100,6 +100,7 @@ class DrainingServer(uvicorn.Server):
             server.close()
         self._drained.end_waiting()
         # A connection that is closed with a request unread in it is a request lost.
+        await asyncio.sleep(0)
         await self._pause(_LAST_LOOK_S)
         await super().shutdown(sockets)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import click
@@ -15,14 +15,18 @@ _REST: Final = "Options"
 
 
 class GroupedOption(click.Option):
-    """An option that stands under a heading.
+    """An option that stands under a heading, and can come from the environment.
 
     Args:
+        names: as `click.option` takes them, the long one first.
         group: the heading.
+        attributes: as `click.option` takes them.
     """
 
-    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, names: Sequence[str], *, group: str, **attributes: Any) -> None:
+        long = names[0].partition("/")[0].removeprefix("--")
+        variable = f"{PREFIX}_{long.upper().replace('-', '_')}"
+        super().__init__(names, envvar=variable, **attributes)
         self.group = group
 
 
@@ -44,8 +48,9 @@ class GroupedCommand(ExampleCommand):
         """What the environment says, and examples."""
         with formatter.section("Environment"):
             formatter.write_text(
-                f"{PREFIX}_MAX_BODY stands for --max-body, and so on for every option; several "
-                "values of one are separated by spaces. SMFS_DB stands for --db."
+                f"{PREFIX}_MAX_BODY stands for --max-body, and so on for all but the "
+                "first options; several values of one are separated by spaces. SMFS_DB and "
+                "SMFS_DB_FILE stand for --db and --db-file."
             )
         super().format_epilog(ctx, formatter)
 

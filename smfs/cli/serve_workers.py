@@ -24,7 +24,7 @@ from typing import Final
 from prometheus_client.multiprocess import mark_process_dead
 
 from smfs.cli.exits import FAILED, ReportedFailure
-from smfs.cli.serve_database import VARIABLE
+from smfs.cli.serve_database import FILE_VARIABLE, VARIABLE
 from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started
@@ -36,6 +36,7 @@ _SETTLED_S: Final = 10.0  # a worker that ends sooner died right at its start
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 10.0
 _MOST_DEATHS: Final = 6  # one after the other, while no other worker serves
+_NOT_FOR_WORKERS: Final = (VARIABLE, FILE_VARIABLE, "NOTIFY_SOCKET")
 _MARGIN_S: Final = 5.0  # beyond the grace, until a worker is killed
 
 
@@ -236,7 +237,7 @@ def _environment(database: Path | str, metrics: Path) -> dict[str, str]:
     found = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(f"{PREFIX}_") and name not in (VARIABLE, "NOTIFY_SOCKET")
+        if not name.startswith(f"{PREFIX}_") and name not in _NOT_FOR_WORKERS
     }
     found[_METRICS] = str(metrics)
     if isinstance(database, str):
