@@ -57,17 +57,21 @@ class JsonFormatter(PlaceFormatter):
         }
         if record.exc_info:
             told["error"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
         # In ASCII: nothing that a client had a say in upsets a terminal.
-        return json.dumps(told | {name: _plain(extra[name]) for name in extra if name not in told})
+        return json.dumps(_handed_along(record) | told)
 
 
 class LineFormatter(PlaceFormatter):
-    """Writes one line, whatever a client had a say in."""
+    """Writes one line, whatever a client had a say in, with what was handed along behind it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """As the log calls it."""
-        return plain(super().format(record))
+        extra = [f" {name}={value}" for name, value in _handed_along(record).items() if value != ""]
+        return plain(super().format(record) + "".join(extra))
+
+
+def _handed_along(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in vars(record).items() if name not in _USUAL}
 
 
 def _plain(value: object) -> str | int | float | bool | None:

@@ -51,6 +51,7 @@ ProtectSystem=strict
 ProtectHome={home}
 PrivateTmp=yes
 PrivateDevices=yes
+PrivateMounts=yes
 {capabilities}NoNewPrivileges=yes
 ProtectClock=yes
 ProtectControlGroups=yes

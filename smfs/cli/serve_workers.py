@@ -75,14 +75,18 @@ def supervise(
     Raises:
         ReportedFailure: when a worker could not start, or none stays alive.
     """
-    # systemd's directory is in memory, and gone with the service whatever happens.
-    parent = os.environ.get("RUNTIME_DIRECTORY") or None
-    metrics = tempfile.mkdtemp(prefix="smfs-serve-", dir=parent)
+    metrics = tempfile.mkdtemp(prefix="smfs-serve-", dir=_memory())
     try:
         supervisor = _Supervisor(settings, database, Path(metrics), on_ready)
         return asyncio.run(supervisor.run(listeners))
     finally:
         shutil.rmtree(metrics, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Where files need no disk, which may be full: systemd's directory is gone in the end, too."""
+    places = (os.environ.get("RUNTIME_DIRECTORY"), "/dev/shm")  # noqa: S108 - mkdtemp follows
+    return next((each for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
 
 
 class _Supervisor:

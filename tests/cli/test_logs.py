@@ -76,5 +76,7 @@ def test_an_error_is_told_by_its_type_and_place() -> None:
 
 def test_a_line_of_text_stays_one_line() -> None:
     """Whatever a client had a say in."""
-    line = LineFormatter("smfs: %(message)s").format(record("a\nsmfs: b\x1b[31m\r"))
-    assert line == "smfs: a\\nsmfs: b\\x1b[31m\\r"
+    line = LineFormatter("smfs: %(message)s").format(
+        record("a\nsmfs: b\x1b[31m\r", request_id="7f\n", client="")
+    )
+    assert line == "smfs: a\\nsmfs: b\\x1b[31m\\r request_id=7f\\n"
