@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -41,8 +42,6 @@ def ended(pid: int) -> None:
     except ProcessLookupError:
         return
     with os.fdopen(descriptor) as gone:
-        import select
-
         assert select.select([gone], [], [], PATIENCE)[0]
 
 
