@@ -141,6 +141,9 @@ def _log_with(handler: logging.Handler, level: int) -> None:
     # What others log below that may be what was sent and received.
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("smfs").setLevel(level)
+    # Of requests that are no HTTP anybody may send as many as he likes.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # A log that cannot be written must not end the command, nor print the record elsewhere.
     logging.raiseExceptions = False
     _catch_stray_errors()

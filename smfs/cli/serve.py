@@ -21,10 +21,13 @@ from smfs.cli.serve_options import (
     as_origin,
     as_rate,
 )
+from smfs.errors import SmfsError
 from smfs.protocol.limits import LARGEST_CONTENT_BYTES
 
 if TYPE_CHECKING:
     import socket
+
+    from smfs.cli.serve_worker import Descriptors
 
 _DEFAULT: Final = ServeSettings()
 _MOST_WORKERS: Final = 256
@@ -50,6 +53,12 @@ def _limit(name: str, metavar: str, default: object, help_text: str) -> Callable
         callback=None if metavar.startswith("RATE") else as_limit,
         help=help_text,
     )
+
+
+def _descriptors(argument: str) -> Descriptors:
+    from smfs.cli.serve_worker import Descriptors
+
+    return Descriptors.parse(argument)
 
 
 @click.command("serve", cls=GroupedCommand)
@@ -169,8 +178,8 @@ def _limit(name: str, metavar: str, default: object, help_text: str) -> Callable
     is_flag=True,
     help="Print a unit for systemd, and end.",
 )
-@click.option("--worker", hidden=True)
-def serve_command(*, print_unit: bool, worker: str | None, **named: Any) -> int:
+@click.option("--worker", type=_descriptors, hidden=True)
+def serve_command(*, print_unit: bool, worker: Descriptors | None, **named: Any) -> int:
     """Serve many clients over HTTP.
 
     SIGTERM and SIGINT end it, after what is under way; a second one ends it at once.
@@ -207,27 +216,36 @@ def _absolute(settings: ServeSettings) -> ServeSettings:
     )
 
 
-def _serve(settings: ServeSettings, named: NamedDatabase | None, worker: str | None) -> int:
+def _serve(settings: ServeSettings, named: NamedDatabase | None, worker: Descriptors | None) -> int:
     import logging
 
+    from smfs.cli.exits import exit_code_of, leaf_of, told
     from smfs.cli.logs import log_service
 
     log_service(settings.log_format, settings.log_level)
-    database = named.where if named else current_settings().directories.database
-    if worker is not None:
-        from smfs.cli.serve_worker import Descriptors, serve_as_worker
-
-        return serve_as_worker(settings, database, Descriptors.parse(worker))
+    log = logging.getLogger(__name__)
     if named is not None and named.shows_password:
-        logging.getLogger(__name__).warning(
+        log.warning(
             "the password in --db is seen by all who may list processes: use SMFS_DB or --db-file"
         )
-    return _serve_all(settings, database)
+    database = named.where if named else current_settings().directories.database
+    try:
+        return _serve_all(settings, database, worker)
+    except Exception as error:
+        leaf = leaf_of(error)
+        if settings.log_format != "json" or not isinstance(leaf, SmfsError):
+            raise
+        log.error("%s", told(leaf))  # noqa: TRY400 - what it says is all that is to be told
+        return exit_code_of(leaf)
 
 
-def _serve_all(settings: ServeSettings, database: Path | str) -> int:
+def _serve_all(settings: ServeSettings, database: Path | str, worker: Descriptors | None) -> int:
     from smfs.cli.serve_listener import listening
 
+    if worker is not None:
+        from smfs.cli.serve_worker import serve_as_worker
+
+        return serve_as_worker(settings, database, worker)
     if settings.workers == 1:
         from smfs.cli.serve_process import serve
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 import uvicorn
@@ -16,14 +16,11 @@ from smfs.cli.connections import BoundedProtocol, Policy, TlsListener
 _LAST_LOOK_S: Final = 0.05  # for what had arrived before the listeners were closed
 
 
-class Drained(Protocol):
+class Drains(Protocol):
     """An application that is told that its end is near."""
 
     def drain(self) -> None:
         """From now on it says that it is not ready for more."""
-
-    def end_waiting(self) -> None:
-        """Answers those who wait for something to happen."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -32,7 +29,8 @@ class DrainingServer(uvicorn.Server):
     Args:
         config: of the server.
         policy: of its connections.
-        drained: the application.
+        end_waiting: answers those who wait for something to happen.
+        drains: what is told first; None: nothing.
         delay: seconds from the first step to the second.
         tls: of the connections; None for none.
     """
@@ -41,14 +39,16 @@ class DrainingServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         policy: Policy,
-        drained: Drained,
         *,
-        delay: float,
-        tls: ssl.SSLContext | None,
+        end_waiting: Callable[[], None],
+        drains: Drains | None = None,
+        delay: float = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(config)
         self._policy = policy
-        self._drained = drained
+        self._end_waiting = end_waiting
+        self._drains = drains
         self._delay = delay
         self._tls = tls
         self._at_once = asyncio.Event()
@@ -94,11 +94,12 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn calls it."""
         self._policy.is_ending = True
-        self._drained.drain()
+        if self._drains is not None:
+            self._drains.drain()
         await self._pause(self._delay)
         for server in self.servers:
             server.close()
-        self._drained.end_waiting()
+        self._end_waiting()
         # A connection that is closed with a request unread in it is a request lost.
         await asyncio.sleep(0)
         await self._pause(_LAST_LOOK_S)

@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 
 from smfs.cli.connections import BoundedProtocol, Policy, most_connections
-from smfs.cli.serve_draining import Drained, DrainingServer
+from smfs.cli.serve_draining import DrainingServer
 from smfs.cli.serve_listener import ACCEPTED_AT_ONCE
 from smfs.cli.serve_proxies import Application, TrustedProxies
 from smfs.cli.serve_tls import Tls, loaded_tls
@@ -122,27 +122,6 @@ def service_options(settings: ServeSettings) -> ServiceOptions:
     )
 
 
-class _Drained:
-    """A service without anything around it: it never says that it is ready."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def drain(self) -> None:
-        """Nothing to turn."""
-
-    def end_waiting(self) -> None:
-        self._service.end_waiting()
-
-
-def application_of(service: Service, settings: ServeSettings) -> tuple[Application, Drained]:
-    """What is served, and what is told when it ends."""
-    application: Application = service
-    if settings.trusted_proxies:
-        application = TrustedProxies(application, settings.trusted_proxies)
-    return application, _Drained(service)
-
-
 def server_of(service: Service, settings: ServeSettings, tls: Tls | None = None) -> DrainingServer:
     """A server that is not started yet.
 
@@ -151,7 +130,9 @@ def server_of(service: Service, settings: ServeSettings, tls: Tls | None = None)
         settings: how.
         tls: of its connections.
     """
-    application, drained = application_of(service, settings)
+    application: Application = service
+    if settings.trusted_proxies:
+        application = TrustedProxies(application, settings.trusted_proxies)
     policy = Policy(most_connections())
     protocol: Any = partial(BoundedProtocol, policy)  # uvicorn only ever calls it
     config = uvicorn.Config(
@@ -173,7 +154,7 @@ def server_of(service: Service, settings: ServeSettings, tls: Tls | None = None)
     return DrainingServer(
         config,
         policy,
-        drained,
+        end_waiting=service.end_waiting,
         delay=settings.drain_delay,
         tls=tls.context if tls else None,
     )

@@ -35,7 +35,7 @@ class Descriptors:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From the hidden option."""
+        """From the hidden option; ValueError when it is not of its form."""
         listener, answer, supervisor = map(int, text.split(","))
         return cls(listener, answer, supervisor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import fields
@@ -225,6 +226,26 @@ def test_a_file_that_names_no_database_is_told(program: Program) -> None:
         assert outcome.code == 2
         assert str(path) in outcome.err
         assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_password_that_everybody_sees_is_told(program: Program) -> None:
+    """And not repeated."""
+    for url, told in ((URL, True), ("postgresql://smfs@127.0.0.1/smfs", False)):
+        outcome = program("serve", "--listen", "127.0.0.1:1", "--db", url)
+        assert ("use SMFS_DB or --db-file" in outcome.err) == told
+        assert "geheim" not in outcome.err
+
+
+def test_json_logs_hold_json_only(program: Program) -> None:
+    """Why it could not start, too."""
+    (program.home / "x.db").write_text("Dear Sir, " * 1000)
+    for workers in ("1", "2"):
+        options = ("--log-format", "json", "--workers", workers, "--db", "x.db")
+        outcome = program("serve", "--listen", "127.0.0.1:0", *options)
+        assert outcome.code == 2
+        (told,) = map(json.loads, outcome.err.splitlines())
+        assert told["level"] == "error"
+        assert "x.db" in told["message"]
 
 
 @pytest.mark.parametrize("option", ["--tls-cert", "--tls-key"])

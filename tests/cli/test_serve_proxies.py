@@ -10,6 +10,7 @@ import pytest
 
 from smfs.cli.serve_options import as_network
 from smfs.cli.serve_proxies import TrustedProxies
+from tests.cli.serving import Running, run
 
 NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "127.0.0.1", "fd00::/8")))
 FOR, PROTO = b"x-forwarded-for", b"x-forwarded-proto"
@@ -81,6 +82,25 @@ def test_the_nearest_that_is_not_trusted_asks(peer: str, lines: list[bytes], cli
 def test_a_proxy_tells_the_scheme(peer: str, value: bytes, scheme: str) -> None:
     """The nearest one does, and nobody else."""
     assert seen(peer, (PROTO, value))[1] == scheme
+
+
+@pytest.mark.parametrize(
+    ("trusted", "client"), [("127.0.0.0/8", "198.51.100.7"), ("::1", "127.0.0.1")]
+)
+def test_a_real_request_is_read_the_same(trusted: str, client: str) -> None:
+    """Over a socket, in two lines, whatever their case."""
+
+    async def test() -> None:
+        one = Running()
+        one.proxies = (as_network(trusted),)
+        one.start()
+        lines = "X-Forwarded-For: 203.0.113.1, 198.51.100.7\r\nx-FORWARDED-for: 127.0.0.9\r\n"
+        assert await one.ask(await one.connect(), "/x", lines) == (200, True)
+        assert one.application.client == client
+        one.server.end()
+        await one.ended()
+
+    run(test)
 
 
 def test_a_connection_without_an_address_is_left_alone() -> None:

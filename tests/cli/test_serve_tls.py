@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +12,13 @@ import pytest
 
 from smfs.cli.serve_tls import Tls
 from smfs.errors import ConfigError
+from tests.cli.serving import make_certificate
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program
 
 PATIENCE = 60.0
 REQUEST = b"GET /.well-known/smfs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-def make_certificate(directory: Path, name: str, *, password: str | None = None) -> None:
-    """Writes `cert.pem` and `key.pem` for 127.0.0.1."""
-    directory.mkdir(exist_ok=True)
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")]
-    command += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    command += ["-nodes"] if password is None else ["-passout", f"pass:{password}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
 
 
 def options(directory: Path) -> tuple[str, ...]:
@@ -117,6 +107,10 @@ def test_it_speaks_nothing_older_than_1_2(program: Program) -> None:
             plain.sendall(REQUEST)
             assert b"HTTP" not in plain.recv(65536)
         assert spoken(address, trusting(directory))[0] == b"HTTP/1.1 200 OK"
+
+        process.send_signal(signal.SIGTERM)
+        # Anybody may fail as often as he likes: the log is not for that.
+        assert process.communicate(timeout=PATIENCE)[1] == b""
 
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
