@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from smfs.cli.guards import GuardedProtocol
 
 ACCEPTED_AT_ONCE: Final = 128
 """The most connections that the loop takes before it looks at anything else."""
@@ -29,7 +30,7 @@ def most_connections() -> int:
     return min(_MOST, max(hard // 2, hard - _OTHER_FILES))
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(GuardedProtocol):
     """Closes what is one connection too many, and what brings no whole header in time.
 
     Attributes:
