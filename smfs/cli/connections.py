@@ -9,10 +9,11 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from smfs.cli.guards import GuardedProtocol
+from smfs.service.meters import Limit, Meters, NoMeters
 
 _log: Final = logging.getLogger(__name__)
 
@@ -39,14 +40,16 @@ class Policy:
 
     Attributes:
         most: connections at a time.
+        meters: counts those that are turned away.
         is_ending: whether each answer is to be the last one on its connection.
     """
 
     most: int
+    meters: Meters = field(default_factory=NoMeters)
     is_ending: bool = False
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(GuardedProtocol):
     """Closes what is one connection too many, and what brings no whole header in time.
 
     Args:
@@ -63,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """As asyncio calls it."""
         super().connection_made(transport)
         if len(self.connections) > self.policy.most:
+            self.policy.meters.limited(Limit.CONNECTIONS)
             transport.abort()
         else:
             self._expect_header()

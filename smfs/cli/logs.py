@@ -129,7 +129,10 @@ def log_service(log_format: str, level: str) -> None:
         log_format: `json`, or `text`.
         level: the lowest that is logged.
     """
+    from smfs.service.operating import RequestIdFilter
+
     handler = logging.StreamHandler()
+    handler.addFilter(RequestIdFilter())
     as_json = log_format == "json"
     handler.setFormatter(JsonFormatter() if as_json else LineFormatter(_SHORT_FORMAT))
     _log_with(handler, logging.getLevelNamesMapping()[level.upper()])

@@ -20,6 +20,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 PREFIX: Final = "SMFS_SERVE"
 """`SMFS_SERVE_MAX_BODY` of the environment is `--max-body`, and so on."""
 
+METRICS_TOKEN: Final = "SMFS_METRICS_TOKEN"  # noqa: S105 - the name of one
+"""What who reads /metrics must bring, where that is set."""
+
 LOG_FORMATS: Final = ("text", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -17,9 +18,11 @@ import uvloop
 from smfs.cli.connections import BoundedProtocol, Policy, most_connections
 from smfs.cli.serve_draining import DrainingServer
 from smfs.cli.serve_listener import ACCEPTED_AT_ONCE
+from smfs.cli.serve_options import METRICS_TOKEN
 from smfs.cli.serve_proxies import Application, TrustedProxies
 from smfs.cli.serve_tls import Tls, loaded_tls
 from smfs.service import Service, ServiceOptions, create_service
+from smfs.service.operating import Operating, OperatingOptions, PrometheusMeters
 
 if TYPE_CHECKING:
     from smfs.cli.serve_options import ServeSettings
@@ -74,9 +77,10 @@ class _Process:
         self._listen_to_signals(asyncio.get_running_loop())
         # A signal before it serves cancels the start, and that is how it was meant.
         with contextlib.suppress(asyncio.CancelledError):
+            meters = PrometheusMeters()
             options = service_options(self._settings)
-            async with create_service(self._database, options=options) as service:  # type: ignore[arg-type]
-                self._server = server_of(service, self._settings, self._tls)
+            async with create_service(self._database, options=options, meters=meters) as service:
+                self._server = server_of(service, self._settings, meters, self._tls)
                 on_ready()
                 await self._server.serve([listener])
 
@@ -115,25 +119,54 @@ class _Process:
 
 def service_options(settings: ServeSettings) -> ServiceOptions:
     """What of the settings is the service's own business."""
+    rate = settings.node_rate
     return ServiceOptions(
         allow_private_hooks=settings.allow_private_hooks,
         max_content_bytes=settings.max_content,
         body_bytes=settings.max_body,
+        max_secrets=settings.max_secrets,
+        max_space_bytes=settings.max_space_bytes,
+        node_rate=rate.per_second if rate else None,
+        node_burst=rate.burst if rate else None,
+        node_open=settings.node_open,
+        anonymous=settings.anonymous,
+        notify=settings.notify,
     )
 
 
-def server_of(service: Service, settings: ServeSettings, tls: Tls | None = None) -> DrainingServer:
+def operating_options(settings: ServeSettings) -> OperatingOptions:
+    """What of them is that of the layer around it."""
+    rate = settings.address_rate
+    return OperatingOptions(
+        access_log=settings.access_log,
+        cors_origins=frozenset(settings.cors_origins),
+        metrics_token=os.environ.get(METRICS_TOKEN) or None,
+        public_metrics=settings.public_metrics,
+        address_rate=rate.per_second if rate else None,
+        address_burst=rate.burst if rate else None,
+        address_open=settings.address_open,
+    )
+
+
+def server_of(
+    service: Service,
+    settings: ServeSettings,
+    meters: PrometheusMeters,
+    tls: Tls | None = None,
+) -> DrainingServer:
     """A server that is not started yet.
 
     Args:
         service: what it serves.
         settings: how.
+        meters: of the service.
         tls: of its connections.
     """
-    application: Application = service
+    operating = Operating(service, operating_options(settings), meters)
+    application: Application = operating
     if settings.trusted_proxies:
         application = TrustedProxies(application, settings.trusted_proxies)
-    policy = Policy(most_connections())
+    policy = Policy(most_connections(), meters)
     protocol: Any = partial(BoundedProtocol, policy)  # uvicorn only ever calls it
     config = uvicorn.Config(
         application,
@@ -155,6 +188,7 @@ def server_of(service: Service, settings: ServeSettings, tls: Tls | None = None)
         config,
         policy,
         end_waiting=service.end_waiting,
+        drains=operating,
         delay=settings.drain_delay,
         tls=tls.context if tls else None,
     )

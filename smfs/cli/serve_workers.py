@@ -21,13 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from smfs.cli.exits import FAILED, ReportedFailure
 from smfs.cli.serve_database import FILE_VARIABLE, VARIABLE
 from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started
+from smfs.service.operating import forget_process
 
 _log: Final = logging.getLogger(__name__)
 
@@ -196,7 +195,7 @@ class _Supervisor:
         code = await worker.wait()
         self._workers.discard(worker)
         self._ready.discard(worker)
-        mark_process_dead(worker.pid, str(self._metrics))  # type: ignore[no-untyped-call]
+        forget_process(worker.pid, self._metrics)
         return failure or _ended(worker.pid, code)
 
     def _note_ready(self, worker: Process, count: int) -> None:

@@ -20,6 +20,7 @@ from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import Address, ServeSettings
 from smfs.cli.serve_process import server_of
 from smfs.service import create_service
+from smfs.service.operating import PrometheusMeters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -150,7 +151,7 @@ def serve_to(database: Path, clients: Callable[[Callable[[], Awaitable[Client]]]
 
     async def run() -> None:
         async with create_service(database) as service:
-            server = server_of(service, ServeSettings())
+            server = server_of(service, ServeSettings(), PrometheusMeters())
             listener = listening(Address("127.0.0.1", 0))
             running = asyncio.create_task(server.serve([listener]))
             address = listener.getsockname()

@@ -22,6 +22,7 @@ from smfs.protocol import canonical, requests, signing
 from smfs.protocol.changes import LONGEST_WAIT_MS, Changes
 from smfs.service import create_service
 from smfs.service.app import system_now
+from smfs.service.operating import PrometheusMeters
 from smfs.service.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ async def served(database: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Ser
     listener = listening(Address("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with create_service(database) as service, httpx.AsyncClient(base_url=url) as client:
-        server = server_of(service, ServeSettings())
+        server = server_of(service, ServeSettings(), PrometheusMeters())
         running = asyncio.create_task(server.serve([listener]))
         one = Served(server, running, client, waits, let_go, Identity.generate())
         code = requests.AUTH_CODE_OPEN_SPACE
