@@ -35,8 +35,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
         super().connection_made(transport)
-        # Nothing at all may stay unread unnoticed, not even by who was told goodbye.
-        transport.set_write_buffer_limits(0)
+        # Nothing at all may stay unread unnoticed, not even by who was told goodbye. (With 0 uvloop
+        # never goes on over TLS.)
+        transport.set_write_buffer_limits(high=1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio calls it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
@@ -31,7 +32,7 @@ from smfs.service.operating import forget_process
 _log: Final = logging.getLogger(__name__)
 
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
-_SETTLED_S: Final = 10.0  # a worker that ends sooner died right at its start
+_SETTLED_S: Final = 10.0  # a worker that served for less died right at its start
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 10.0
 _MOST_DEATHS: Final = 6  # one after the other, while no other worker serves
@@ -163,14 +164,12 @@ class _Supervisor:
     # --- one worker after the other -----------------------------------------------------------
 
     async def _keep(self, listener: socket.socket, count: int) -> None:
-        now = asyncio.get_running_loop().time
         deaths = 0
         while not self._ending.is_set():
-            born = now()
-            failure = await self._live(listener, count)
+            failure, served = await self._live(listener, count)
             if self._ending.is_set():
                 break
-            deaths = 1 if now() - born > _SETTLED_S else deaths + 1
+            deaths = 1 if served > _SETTLED_S else deaths + 1
             if self._on_ready is not None or (deaths >= _MOST_DEATHS and not self._ready):
                 raise failure
             _log.warning("%s; another one is started", failure)
@@ -180,15 +179,17 @@ class _Supervisor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
 
-    async def _live(self, listener: socket.socket, count: int) -> ReportedFailure:
-        """From the start of a worker to its end; returns what to say of that."""
+    async def _live(self, listener: socket.socket, count: int) -> tuple[ReportedFailure, float]:
+        """From the start of a worker to its end: what to say of that, and how long it served, s."""
+        now = asyncio.get_running_loop().time
         worker, reading = await self._start(listener)
         self._workers.add(worker)
         if self._ending.is_set():
             self._signal(signal.SIGTERM)
-        failure = None
+        failure, since = None, math.inf
         try:
             if await has_started(reading):
+                since = now()
                 self._note_ready(worker, count)
         except ReportedFailure as error:
             failure = error
@@ -196,7 +197,7 @@ class _Supervisor:
         self._workers.discard(worker)
         self._ready.discard(worker)
         forget_process(worker.pid, self._metrics)
-        return failure or _ended(worker.pid, code)
+        return failure or _ended(worker.pid, code), now() - since
 
     def _note_ready(self, worker: Process, count: int) -> None:
         self._ready.add(worker)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,7 +274,10 @@ def flood(server: Server, request: bytes) -> None:
             connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 connection.send(request)
-        time.sleep(0.5)  # in which they reach what they are to reach
+        # Who is answered later tells that they have reached what they are to reach.
+        later = stack.enter_context(server.connect())
+        later.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert later.recv(1)
 
 
 FLOODS = {
