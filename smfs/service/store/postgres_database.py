@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from smfs.crypto.identity import Identity
 from smfs.errors import ConfigError
 from smfs.service.store import schema
+
+_log: Final = logging.getLogger(__name__)
 
 _FIRST: Final = 3
 _ADVISORY: Final = 0x736D6673  # "smfs"; who migrates holds it
@@ -100,7 +104,7 @@ def migrate(url: str, wanted: Identity | None = None) -> tuple[int | None, int]:
     try:
         with psycopg.connect(conninfo) as connection:
             connection.execute("SET LOCAL lock_timeout = 0")
-            connection.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY})")
+            _try(connection, f"SELECT pg_advisory_xact_lock({_ADVISORY})")
             return _migrate(connection, shown(conninfo), wanted)
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
@@ -119,6 +123,8 @@ def _migrate(
             "INSERT INTO service VALUES (1, %s, %s, %s)",
             (schema.LATEST, secrets.token_bytes(16), seed),
         )
+        for statement in schema.statements("postgres_tuning.sql", postgres=True):
+            _try(connection, statement)
         return None, schema.LATEST
     schema.check(before, name)
     if before < _FIRST:
@@ -126,6 +132,15 @@ def _migrate(
     for script in schema.steps(before):
         _run(connection, script)
     return before, schema.LATEST
+
+
+def _try(connection: psycopg.Connection[Any], statement: str) -> None:
+    """Carries out what an engine that only speaks as PostgreSQL does may not know."""
+    try:
+        with connection.transaction():
+            connection.execute(statement.encode())
+    except (errors.FeatureNotSupported, errors.SyntaxError, errors.UndefinedFunction) as error:
+        _log.info("the database cannot do what would be of use: %s", type(error).__name__)
 
 
 def _run(connection: psycopg.Connection[Any], script: str) -> None:
