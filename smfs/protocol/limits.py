@@ -19,6 +19,12 @@ DEFAULT_CONTENT_BYTES: Final = 1024 * 1024
 LARGEST_CONTENT_BYTES: Final = 256 * 1024 * 1024
 """The most that our service can be told to take."""
 
+LONGEST_ID_BYTES: Final = 8192
+"""The longest secret id that our service takes, as WTF-8: twice the longest path of Linux.
+
+What is deleted is remembered for a while, its id included, and does not count for any quota.
+"""
+
 _BODY_OVERHEAD_BYTES: Final = 64 * 1024  # ids, keys, salt, envelope fields: generously
 
 
@@ -27,7 +33,13 @@ def body_limit(content_bytes: int) -> int:
 
     Content that is no text grows by 4/3 (base64), and every byte of a ciphertext is two hex digits.
     """
-    return content_bytes * 8 // 3 + _BODY_OVERHEAD_BYTES
+    return content_bytes * 8 // 3 + LONGEST_ID_BYTES: Final = 8192
+"""The longest secret id that our service takes, as WTF-8: twice the longest path of Linux.
+
+What is deleted is remembered for a while, its id included, and does not count for any quota.
+"""
+
+_BODY_OVERHEAD_BYTES
 
 
 UNSAFE_IDS: Final = frozenset(
