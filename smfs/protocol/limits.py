@@ -33,13 +33,7 @@ def body_limit(content_bytes: int) -> int:
 
     Content that is no text grows by 4/3 (base64), and every byte of a ciphertext is two hex digits.
     """
-    return content_bytes * 8 // 3 + LONGEST_ID_BYTES: Final = 8192
-"""The longest secret id that our service takes, as WTF-8: twice the longest path of Linux.
-
-What is deleted is remembered for a while, its id included, and does not count for any quota.
-"""
-
-_BODY_OVERHEAD_BYTES
+    return content_bytes * 8 // 3 + _BODY_OVERHEAD_BYTES
 
 
 UNSAFE_IDS: Final = frozenset(
