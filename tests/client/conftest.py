@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from smfs.client.client import Client, create_client
 from smfs.client.embedded import embedded_transport
 from smfs.client.view import View
 from smfs.service import Service, ServiceOptions, create_service
+from tests.replicas import suites
+from tests.replicas.rotation import Rotation, rotating
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "original"
 URL = "http://service.test"
@@ -168,11 +171,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def service(tmp_path: Path, clock: Clock) -> AsyncIterator[Service]:
-    """A running service."""
+async def service(
+    tmp_path: Path, clock: Clock, request: pytest.FixtureRequest
+) -> AsyncIterator[Service | Rotation]:
+    """A running service; by `--replicas`, several of them in turn that die and come back."""
     options = ServiceOptions(allow_private_hooks=True)
-    async with create_service(tmp_path / "db" / "service.db", options=options, now=clock) as one:
-        yield one
+    make = partial(create_service, tmp_path / "db" / "service.db", options=options, now=clock)
+    if not request.config.getoption("--replicas"):
+        async with make() as one:
+            yield one
+        return
+    async with rotating(make, **suites.rotation_for(request.node)) as several:
+        yield several
 
 
 @pytest.fixture
