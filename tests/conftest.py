@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres import Cluster
 from tests.replicas import suites
 
 
@@ -39,3 +41,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for way, count in ways.items():
         if way is not None:
             terminalreporter.write_line(f"{count} passed {way}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server that all tests of one process share, so none of them may stop it."""
+    with Cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> Iterator[str]:
+    """The URI of an empty database of the test's own."""
+    made = postgres.create_database()
+    yield made
+    postgres.drop(made)
