@@ -68,12 +68,13 @@ def described(replicas: Replicas, run: Run) -> dict[str, Any]:
     }
 
 
-def run_suites(replicas: Replicas, every: float, more: list[str]) -> dict[str, Any]:
+def run_suites(replicas: Replicas, given: argparse.Namespace) -> dict[str, Any]:
     """Runs the suites; returns what came of them, as JSON."""
-    command = [sys.executable, "-m", "pytest", "-q", *more]
+    command = [sys.executable, "-m", "pytest", "-q", *given.more]
+    engine = "sqlite" if given.sqlite else "postgres"
     mount = [*command, "tests/mount", "--service", replicas.url]
-    client = [*command, "tests/client", "--replicas"]
-    with Killer(replicas, every):
+    client = [*command, "tests/client", "--replicas", engine]
+    with Killer(replicas, given.every):
         found = {"tests/mount": subprocess.run(mount, cwd=ROOT, check=False).returncode}
     found["tests/client"] = subprocess.run(client, cwd=ROOT, check=False).returncode
     print(suites.explained())
@@ -105,7 +106,7 @@ def main() -> int:
         Replicas(database, Path(directory), count=given.count, options=OPTIONS) as replicas,
     ):
         if given.suites:
-            found = run_suites(replicas, given.every, given.more)
+            found = run_suites(replicas, given)
         else:
             run = trio.run(work, replicas, given.minutes * 60, given.every)
             found = described(replicas, run)

@@ -16,14 +16,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("replicas")
     group.addoption(
         "--replicas",
-        action="store_true",
-        help="tests/client: services that take turns, of which one after the other dies",
+        choices=["sqlite", "postgres"],
+        help="tests/client: services over one database in turn, of which one after the other dies",
     )
     group.addoption(
         "--service",
         metavar="URL",
         help="tests/mount: a service that is there already, in place of the embedded one",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what cannot run with the services that were asked for."""
+    left_out = [item for item in items if suites.is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

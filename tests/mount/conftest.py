@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from smfs.fuse.mountinfo import mount_at
-from tests.replicas import suites
 
 PROGRAM = Path(sys.executable).with_name("smfs")
 PATIENCE = 60.0
@@ -369,14 +368,6 @@ def account(request: pytest.FixtureRequest) -> Account:
     if request.param == "ordinary":
         return Account(NOBODY, NOBODY)
     return Account(os.geteuid(), os.getegid())
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--service`, leaves out what has no use for it."""
-    if config.getoption("--service"):
-        left_out = [item for item in items if suites.is_left_out(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="module")

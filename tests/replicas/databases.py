@@ -24,5 +24,5 @@ def made_database(directory: Path, *, postgres: bool) -> Iterator[str | Path]:
 
 
 def migrate(url: str) -> None:
-    """Makes the tables that services need."""
+    """Makes the tables that services need, as an operator does."""
     subprocess.run([PROGRAM, "service", "migrate", "--db", url], check=True, capture_output=True)

@@ -17,7 +17,7 @@ import re
 import resource
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,10 +187,10 @@ class RoundRobin:
         return None
 
 
-async def _quietly(work: collections.abc.Callable[[], object], scope: trio.CancelScope) -> None:
+async def _quietly(work: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
     """Does something at a connection whose end is the end of the exchange."""
     try:
-        await work()  # type: ignore[misc]
+        await work()
     except (Ended, trio.BrokenResourceError, trio.ClosedResourceError):
         scope.cancel()
 

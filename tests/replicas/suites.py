@@ -77,6 +77,14 @@ ALONE: Final = frozenset(
 )
 """Of `tests/mount`: they stop a service of their own, or count what travels to it."""
 
+FILES: Final = frozenset(
+    {
+        "test_a_database_that_was_restored_is_listed_anew",
+        "test_a_service_that_was_restored_from_a_backup_is_believed",
+    }
+)
+"""Of `tests/client`: they copy the file of the service, which PostgreSQL has not."""
+
 _EMBEDDED: Final = "embedded"
 
 
@@ -98,8 +106,11 @@ def way_of(test: pytest.Item) -> str:
 
 
 def is_left_out(test: pytest.Item) -> bool:
-    """Whether a test in `tests/mount` has no use for a service that is given."""
-    return _name(test) in ALONE or _EMBEDDED in test.name.partition("[")[2]
+    """Whether a test has no use for the services that the options ask for."""
+    name, of = _name(test), test.config.getoption
+    if "mount" in test.path.parts and of("--service"):
+        return name in ALONE or _EMBEDDED in test.name.partition("[")[2]
+    return "client" in test.path.parts and of("--replicas") == "postgres" and name in FILES
 
 
 def rotation_for(test: pytest.Item) -> Options:
@@ -118,6 +129,7 @@ def explained() -> str:
     groups: dict[str, Iterable[str]] = {
         "tests/client, replicas die only between requests: faults or requests are counted": EXACT,
         "tests/client, the same: what they expect is uncertain once an answer was lost": UNCERTAIN,
+        "tests/client, left out over PostgreSQL: they copy the file of the service": FILES,
         "tests/mount, left out: they stop a service of their own, or count at it": ALONE,
         "tests/mount, left out: the embedded service": {"[embedded], where that is a parameter"},
     }
