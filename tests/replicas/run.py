@@ -76,19 +76,19 @@ class Run:
         async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as followers:
             for worker in workers:
                 stack.push_async_callback(worker.aclose)
-            begun = await self._all(workers, Worker.begin)
+            begun = await self._all(workers, lambda worker: worker.begin())
             for worker in begun:
                 if isinstance(worker, Following):
                     followers.start_soon(worker.follow)
             ends = trio.current_time() + self.seconds
             await use(lambda: self._work(begun, ends))
-            await self._all(begun, Worker.end)
+            await self._all(begun, lambda worker: worker.end())
             followers.cancel_scope.cancel()
 
     async def _work(self, workers: Sequence[Worker], ends: float) -> None:
         async def work(worker: Worker) -> None:
             while trio.current_time() < ends:
-                await self._does(worker, Worker.step)
+                await self._does(worker, lambda worker: worker.step())
 
         async with trio.open_nursery() as tasks:
             for worker in workers:

@@ -352,11 +352,14 @@ class Codes(Worker):
 class Replayer(Worker):
     """Sends the same bytes several times at once: they are carried out once."""
 
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.http = httpx.AsyncClient(base_url=place.url, transport=place.transport())
+
     async def begin(self) -> None:
         """A node with a space."""
         self.identity = Identity.generate()
         self.owner = self.client(self.identity)
-        self.http = httpx.AsyncClient(base_url=self.place.url, transport=self.place.transport())
         await self.tell("set", self.owner.set_secret("first", "x"))
 
     async def aclose(self) -> None:
