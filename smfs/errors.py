@@ -193,6 +193,17 @@ class UnsupportedByService(ServiceError):
     """This service lacks what was asked for, or would break of it."""
 
 
+# --- the service's store ---------------------------------------------------------------------
+
+
+class StoreFailed(SmfsError):
+    """The database is broken or cannot be reached; the text is the kind of the error alone."""
+
+
+class StoreFull(StoreFailed):
+    """There is no room left for the database, on the disk or for this user."""
+
+
 # --- reaching a service -----------------------------------------------------------------------
 
 
@@ -206,6 +217,20 @@ class DeadlineExceeded(ServiceUnavailable):
 
 class ServiceBusy(ServiceUnavailable):
     """The service asked to come back later (HTTP 429 or 503) until the deadline had passed."""
+
+
+class TooManyRequests(ServiceBusy):
+    """Who asks has asked too much (HTTP 429).
+
+    Attributes:
+        seconds: after which to come back.
+        is_rate: whether it was too often; else it was too much at once.
+    """
+
+    def __init__(self, seconds: float, *, is_rate: bool) -> None:
+        super().__init__("too many requests")
+        self.seconds = seconds
+        self.is_rate = is_rate
 
 
 class CacheUnusable(SmfsError):

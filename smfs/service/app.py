@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,26 +15,24 @@ import anyio.abc
 import anyio.lowlevel
 import anyio.to_thread
 
-from smfs.crypto.box import Box, seal_box
 from smfs.crypto.identity import Identity
 from smfs.errors import (
-    AuthenticationFailed,
     BadRequest,
     MalformedData,
-    QuotaExceeded,
     ServiceBusy,
-    ServiceError,
+    StoreFailed,
     TooLarge,
     UnsupportedMedia,
 )
-from smfs.protocol import canonical, discovery, limits, requests, texts
+from smfs.protocol import canonical, discovery, limits, requests
 from smfs.protocol.requests import Request, SignedRequest
-from smfs.service.database import Database, error_name, is_full, is_locked
+from smfs.service import answers
+from smfs.service.authentication import Policy
 from smfs.service.domain import Checked, Sealed
 from smfs.service.events import closure_messages, request_messages
 from smfs.service.feed import Feed
 from smfs.service.hook_rows import Hook
-from smfs.service.hooks import Notifier
+from smfs.service.hooks import Caller
 from smfs.service.http import (
     SMALL_BYTES,
     Disconnected,
@@ -49,10 +46,13 @@ from smfs.service.http import (
     json_response,
     page,
 )
+from smfs.service.meters import Limit, Meters, NoMeters
+from smfs.service.notifier import Notifier
+from smfs.service.options import ServiceOptions
 from smfs.service.room import Room
-from smfs.service.transaction import Done, Rejected, Worker
+from smfs.service.store import store_at
+from smfs.service.transaction import Done, Messages, Rejected, Worker
 from smfs.service.waiting import Waiting
-from smfs.service.watch import Watch
 
 _log: Final = logging.getLogger(__name__)
 
@@ -70,42 +70,30 @@ _PAGES: Final[Mapping[type[Exception], tuple[int, str]]] = {
 _ROUTES: Final = {request.path(): request for request in requests.ROUTES.values()}
 
 
-@dataclass(frozen=True)
-class ServiceOptions:
-    """How a service is run.
-
-    Attributes:
-        allow_private_hooks: whether notification hooks may call private and loopback addresses.
-        max_content_bytes: the most bytes of content that one secret may have.
-        body_bytes: the largest body; None: what that content needs.
-    """
-
-    allow_private_hooks: bool = False
-    max_content_bytes: int = limits.DEFAULT_CONTENT_BYTES
-    body_bytes: int | None = None
-
-
 def system_now() -> int:
     """The time of this machine, ms since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def create_service(
-    database: Path,
+    database: Path | str,
     *,
     options: ServiceOptions | None = None,
     now: Callable[[], int] = system_now,
     identity: Identity | None = None,
+    meters: Meters | None = None,
 ) -> Service:
-    """A service over one SQLite file, which several processes may use at once.
+    """A service over one database, which several processes may use at once.
 
     Args:
-        database: the file; it is made where there is none.
+        database: a SQLite file, which is made where there is none; or the URL of a PostgreSQL
+            database that `smfs service migrate` has made.
         options: how it is run.
         now: its clock, ms since 1970.
-        identity: the key that a new database gets; None: a random one.
+        identity: the key that a new file gets; None: a random one.
+        meters: where it counts what happens; None: nowhere.
     """
-    return Service(database, options or ServiceOptions(), now, identity)
+    return Service(database, options or ServiceOptions(), now, identity, meters or NoMeters())
 
 
 class Service:
@@ -116,28 +104,46 @@ class Service:
 
     def __init__(
         self,
-        database: Path,
+        database: Path | str,
         options: ServiceOptions,
         now: Callable[[], int],
         identity: Identity | None,
+        meters: Meters,
     ) -> None:
-        self._database = Database(database)
-        self._path = database
+        self._store = store_at(database, notify=options.notify)
         self._options = options
         self._now = now
         self._wanted = identity
+        self._meters = meters
         self._identity: Identity | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._body_bytes = options.body_bytes or limits.body_limit(options.max_content_bytes)
         self._room = Room(max(_BODIES_BYTES, self._body_bytes))
         self._decoding = anyio.CapacityLimiter(_DECODED_AT_ONCE)
         self._sealing = anyio.CapacityLimiter(1)
-        self._waiting = Waiting()
+        self._waiting = Waiting(options.node_open or 0)
 
     @property
     def node_id(self) -> str:
         """The service's node id, once it is started."""
         return self._key.node_id
+
+    @property
+    def waiting_count(self) -> int:
+        """How many requests wait for changes."""
+        return len(self._waiting)
+
+    async def queued_hooks(self) -> int:
+        """How many messages to hooks wait; raises as `check_ready`."""
+        return await self._notifier.count()
+
+    async def check_ready(self) -> None:
+        """Whether requests can be carried out now.
+
+        Raises:
+            ServiceBusy, StoreFailed: when they cannot.
+        """
+        await self._store.check()
 
     @property
     def _key(self) -> Identity:
@@ -156,28 +162,29 @@ class Service:
         return self
 
     async def _start(self) -> None:
-        self._identity = await self._database.open(self._wanted)
+        self._waiting = Waiting(self._options.node_open or 0)
+        self._store.committed = self._waiting.wake
+        self._identity = await self._store.open(self._wanted)
         await anyio.lowlevel.checkpoint()  # a cancellation comes before there is more to close
-        self._waiting = Waiting()
         self._worker = Worker(
-            self._database,
+            self._store,
             self._identity,
-            self._options.max_content_bytes,
+            self._options.space_limits(),
+            Policy(self._options.anonymous),
+            self._options.node_limits(),
             self._now,
-            self._waiting.wake,
         )
         self._feed = Feed(self._worker, self._waiting)
+        self._caller = Caller(allow_private=self._options.allow_private_hooks, now=self._now)
         self._notifier = Notifier(
-            allow_private=self._options.allow_private_hooks,
-            now=self._now,
-            note=self._worker.note_call,
+            self._store, self._caller, self._options.retries, self._meters, self._now
         )
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._tasks = tasks
-        await tasks.start(self._notifier.run)
+        tasks.start_soon(self._notifier.run)
         tasks.start_soon(self._sweep_regularly)
-        tasks.start_soon(Watch(self._path, self._waiting).run)
+        tasks.start_soon(self._store.watch, self._waiting)
 
     async def __aexit__(
         self,
@@ -185,10 +192,10 @@ class Service:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Stops; what waits to be told to hooks is dropped."""
+        """Stops; what waits to be told to hooks stays in the queue."""
         self.end_waiting()
         if self._tasks is None:
-            await self._database.aclose()
+            await self._store.aclose()
             return None
         self._tasks.cancel_scope.cancel()
         try:
@@ -200,7 +207,8 @@ class Service:
             return None
         finally:
             self._tasks = None
-            await self._database.aclose()
+            await self._caller.aclose()
+            await self._store.aclose()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -223,14 +231,15 @@ class Service:
 
     async def sweep(self) -> None:
         """Removes what is past its closure date, and the signatures that need no remembering."""
-        self._notifier.tell(closure_messages(await self._worker.sweep()))
+        if await self._worker.sweep(lambda done: list(closure_messages(done.closed))):
+            self._notifier.wake()
 
     async def _sweep_regularly(self) -> None:
         while True:
             try:
                 await self.sweep()
-            except (sqlite3.Error, ServiceBusy) as error:
-                _log.warning("sweeping failed: %s", error_name(error))
+            except (StoreFailed, ServiceBusy) as error:
+                _log.warning("sweeping failed: %s", error)
             await anyio.sleep(_SWEEP_S)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -259,8 +268,8 @@ class Service:
             return page(*_PAGES[type(error)])
         except BadRequest as error:
             return json_response({"error": str(error)}, 400)
-        except (sqlite3.Error, ServiceBusy) as error:
-            return _not_stored(request_type.route(), error)
+        except (StoreFailed, ServiceBusy) as error:
+            return self._not_stored(request_type.route(), error)
 
     def _other(self, incoming: Incoming) -> Response:
         if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
@@ -275,47 +284,64 @@ class Service:
         async with self._room.taken(size if size > SMALL_BYTES else 0):
             body = await incoming.body(receive, self._body_bytes, self._decoding)
             request = requests.parse(request_type, body)
+            messages = functools.partial(_messages, incoming, request)
             if not isinstance(request, requests.GetChanges):
-                outcome = await self._worker.carry_out(request)
+                outcome = await self._worker.carry_out(request, messages)
                 return await self._answer_to(request, incoming, outcome)
         # It may wait for long, and would keep the room of its body.
-        return await self._answer_to(
-            request, incoming, await self._feed.carry_out(request, receive)
-        )
+        outcome = await self._feed.carry_out(request, receive, messages)
+        return await self._answer_to(request, incoming, outcome)
 
     async def _answer_to(
         self, request: Request, incoming: Incoming, outcome: Done | Rejected
     ) -> Response:
         headers = _receipt(request)
         if isinstance(outcome, Rejected):
-            return json_response({"error": _reason(outcome.error)}, 401, **headers)
+            return json_response({"error": answers.reason(outcome.error)}, 401, **headers)
         value, text = await self._value(outcome)
-        response_told = True if value == {"ok": True} else value
-        self._notifier.tell(request_messages(incoming, request, outcome, response_told))
+        await self._tell(incoming, request, outcome, value)
         if outcome.revision is not None:
             headers[discovery.REVISION_HEADER] = str(outcome.revision)
         return Response(200, text, headers=headers)
 
+    async def _tell(self, incoming: Incoming, request: Request, outcome: Done, value: Any) -> None:
+        if not outcome.met and not outcome.closed:
+            return
+        if outcome.is_told:
+            self._notifier.dropped(outcome.dropped)
+            self._notifier.wake()
+        elif messages := list(request_messages(incoming, request, outcome, answers.told(value))):
+            await self._notifier.add(messages)
+
     async def _value(self, outcome: Done) -> tuple[Any, bytes]:
         """What is answered, as a JSON value and as its text."""
         answer = outcome.answer
-        if isinstance(answer, ServiceError):
-            value: Any = {"error": texts.text_of(answer)}
-        elif isinstance(answer, Sealed):
+        if isinstance(answer, Sealed):
             # One at a time: a large space takes many times its size while it is encrypted.
-            value = await anyio.to_thread.run_sync(_seal, answer, limiter=self._sealing)
+            value: Any = await anyio.to_thread.run_sync(answers.seal, answer, limiter=self._sealing)
         elif isinstance(answer, Checked):
             value = await self._checked(answer.hook)
-        elif isinstance(answer, Box):
-            value = answer.to_json()
         else:
-            value = {"ok": True} if answer is None else answer
+            value = answers.plain(answer)
         return value, canonical.encode(value).encode()
 
     async def _checked(self, hook: Hook) -> dict[str, Any]:
-        time, error = await self._notifier.check(hook)
-        await self._worker.note_call(hook, time, error)
-        return {**hook.to_wire(), "lastNotification": {"time": time, "error": error}}
+        called = await self._caller.check(hook.url)
+        await self._worker.note_call(hook, called.began, called.error)
+        return {
+            **hook.to_wire(),
+            "lastNotification": {"time": called.began, "error": called.error},
+        }
+
+    def _not_stored(self, route: str, error: StoreFailed | ServiceBusy) -> Response:
+        fault = answers.fault_of(error)
+        if isinstance(fault, Limit):
+            self._meters.limited(fault)
+        else:
+            self._meters.store_error(fault)
+            if not isinstance(error, ServiceBusy):
+                _log.error("%s failed: %s", route, error)
+        return answers.not_stored(error)
 
     def _discovery(self) -> discovery.Discovery:
         return discovery.Discovery(
@@ -327,27 +353,15 @@ class Service:
         )
 
 
-def _seal(sealed: Sealed) -> dict[str, str]:
-    return seal_box(sealed.node_id, canonical.encode(sealed.build()).encode()).to_json()
-
-
 def _receipt(request: Request) -> dict[str, str]:
     if not isinstance(request, SignedRequest):
         return {}
     return {discovery.RECEIPT_HEADER: discovery.receipt_of(request.signature)}
 
 
-def _not_stored(route: str, error: sqlite3.Error | ServiceBusy) -> Response:
-    if isinstance(error, ServiceBusy) or is_locked(error):
-        return json_response({"error": "The service is busy!"}, 503, retry_after="1")
-    _log.error("%s failed: %s", route, error_name(error))
-    if is_full(error):
-        # To come back at once would be of no use.
-        return json_response({"error": texts.text_of(QuotaExceeded())})
-    return json_response({"error": "The service failed!"}, 500)
-
-
-def _reason(error: ServiceError) -> str:
-    # The original has several words for a signature that does not fit.
-    known = str(error) if isinstance(error, AuthenticationFailed) and str(error) else ""
-    return texts.AUTHENTICATION_PREFIX + (known or texts.text_of(error))
+def _messages(incoming: Incoming, request: Request, done: Done) -> Messages:
+    """What the hooks are to be told of an answer that needs no more work."""
+    if not done.met and not done.closed:
+        return []
+    told = answers.told(answers.plain(done.answer))
+    return list(request_messages(incoming, request, done, told))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from smfs.service.rows import Rows
 _ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 """Of the group that Ed25519 signs in (RFC 8032, section 5.1)."""
 
-_PUBLIC_CODES: Final = {
+_PUBLIC_CODES: Final[dict[type[Request], str]] = {
     requests.GetNodeId: requests.AUTH_CODE_NODE_ID,
     requests.OpenSecretSpace: requests.AUTH_CODE_OPEN_SPACE,
 }
@@ -65,7 +66,24 @@ def examine(request: Request, now: int) -> Evidence:
         return Evidence(None, fits=True)
     is_timely = request.timestamp in signing.accepted_frames(now)
     signature = bytes.fromhex(request.signature)
-    return Evidence(signature, is_timely and signing.verify(request))
+    fits = is_timely and signing.verify(request) and _can_be_answered(request.public_key)
+    return Evidence(signature, fits)
+
+
+# With a part of small order a key can sign, but nothing can be encrypted to it. To find that out
+# costs as much as a signature does, so keys are remembered; only of those who have signed.
+_can_be_answered: Final = functools.lru_cache(maxsize=4096)(is_point)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who is let in.
+
+    Attributes:
+        anonymous: whether the public code opens new spaces.
+    """
+
+    anonymous: bool = True
 
 
 class Refused:
@@ -80,59 +98,76 @@ class Refused:
     def __contains__(self, signature: bytes) -> bool:
         return signature in self._seen
 
-    def add(self, signature: bytes) -> None:
-        """Remembers a signature."""
-        self._seen[signature] = None
+    def add(self, evidence: Evidence) -> None:
+        """Remembers a signature, if there is one."""
+        if evidence.signature is None:
+            return
+        self._seen[evidence.signature] = None
         if len(self._seen) > _MOST_REFUSED:
             self._seen.popitem(last=False)
 
 
 def authenticate(
-    rows: Rows, request: Request, evidence: Evidence, refused: Refused, now: int
+    rows: Rows, request: Request, evidence: Evidence, refused: Refused, policy: Policy
 ) -> str | None:
     """Lets a request in or not; its signature is used up in either case.
 
     Returns:
-        who made the use-once auth code that it presented, if it did; the code is left to be used.
+        who made the use-once auth code that it presented (empty: the operator), if it did; the
+        code is left to be used.
 
     Raises:
         AuthenticationFailed: with the first reason in the original's order.
         InvalidPoint: when the public key is none; also a reason of the 401.
     """
     if isinstance(request, SignedRequest):
-        _check_time_and_replay(rows, request, evidence, refused, now)
-    creator = _check_code(rows, request)
+        _check_time_and_replay(rows, request, evidence, refused)
+    creator = _check_code(rows, request, policy)
     if isinstance(request, SignedRequest) and not evidence.fits:
         raise _misfit(request)
     return creator
 
 
 def _check_time_and_replay(
-    rows: Rows, request: SignedRequest, evidence: Evidence, refused: Refused, now: int
+    rows: Rows, request: SignedRequest, evidence: Evidence, refused: Refused
 ) -> None:
     if not request.timestamp:
         raise TimestampMissing
     signature = evidence.signature or b""
     if signature in refused:
         raise ReplayRefused
-    if request.timestamp not in signing.accepted_frames(now):
+    if request.timestamp not in signing.accepted_frames(rows.now):
         raise TimestampRefused
-    # The timestamp is signed, so under another one the same signature does not fit.
-    if not rows.admission.use_signature(request.timestamp, signature):
+    # The timestamp is signed, so under another one the same signature does not fit; and what does
+    # not fit is not let in, and need not be remembered.
+    admission = rows.admission
+    if not admission.use_signature(
+        request.public_key, request.timestamp, signature, keep=evidence.fits
+    ):
         raise ReplayRefused
 
 
-def _check_code(rows: Rows, request: Request) -> str | None:
-    public = _PUBLIC_CODES.get(type(request))
-    if public is None:
+def is_public_code(request: requests.OpenSecretSpace | requests.GetNodeId) -> bool:
+    """Whether a request presents the code that everybody knows."""
+    return hmac.compare_digest(request.auth_code, _PUBLIC_CODES[type(request)])
+
+
+def _check_code(rows: Rows, request: Request, policy: Policy) -> str | None:
+    if not isinstance(request, requests.OpenSecretSpace | requests.GetNodeId):
         return None
-    code: str = getattr(request, "auth_code")  # noqa: B009 - only these two have one
-    if hmac.compare_digest(code, public):
+    if is_public_code(request):
+        if isinstance(request, requests.OpenSecretSpace) and not policy.anonymous:
+            _require_space(rows, request.public_key)
         return None
-    creator = rows.admission.code_creator(code, type(request).route())
+    creator = rows.admission.code_creator(request.auth_code, type(request).route())
     if creator is None:
         raise InvalidAuthCode
     return creator
+
+
+def _require_space(rows: Rows, node_id: str) -> None:
+    if rows.space(node_id) is None:
+        raise InvalidAuthCode("No new anonymous clients are accepted!")
 
 
 def _misfit(request: SignedRequest) -> SignatureRefused | InvalidPoint:

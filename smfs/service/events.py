@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from smfs.errors import ServiceError
+from smfs.protocol import canonical
 from smfs.protocol.requests import Request, SignedRequest
 from smfs.service.domain import EVENTS
 from smfs.service.hook_rows import Hook
@@ -19,7 +20,7 @@ _EVERYTHING: Final = "log"
 
 def request_messages(
     incoming: Incoming, request: Request, outcome: Done, response: Any
-) -> Iterator[tuple[Hook, dict[str, Any]]]:
+) -> Iterator[tuple[Hook, bytes]]:
     """The hooks to tell of a request, each with its message.
 
     Args:
@@ -48,14 +49,18 @@ def request_messages(
     yield from _messages(outcome.met, event, meta)
 
 
-def closure_messages(closed: Iterable[Hook]) -> Iterator[tuple[Hook, dict[str, Any]]]:
+def closure_messages(closed: Iterable[Hook]) -> Iterator[tuple[Hook, bytes]]:
     """The hooks to tell of a closure, each with its message."""
     yield from _messages(closed, _DELETE, {"source": "closuredatemodule.close"})
 
 
 def _messages(
     hooks: Iterable[Hook], event: str, meta: dict[str, Any]
-) -> Iterator[tuple[Hook, dict[str, Any]]]:
+) -> Iterator[tuple[Hook, bytes]]:
+    made: dict[str, bytes] = {}  # they differ in nothing but the type
     for hook in hooks:
         if hook.type in (_EVERYTHING, event):
-            yield hook, {"type": hook.type, "event": event, "meta": meta}
+            if hook.type not in made:
+                message = {"type": hook.type, "event": event, "meta": meta}
+                made[hook.type] = canonical.encode(message).encode()
+            yield hook, made[hook.type]

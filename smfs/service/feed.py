@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -10,7 +11,7 @@ from smfs.protocol.changes import LONGEST_WAIT_MS
 from smfs.protocol.requests import GetChanges
 from smfs.service.domain import Page
 from smfs.service.http import Disconnected, Receive
-from smfs.service.transaction import Done, Rejected, Worker
+from smfs.service.transaction import Done, Messages, Rejected, Worker
 from smfs.service.waiting import Waiter, Waiting
 
 _DISCONNECT: Final = "http.disconnect"
@@ -31,23 +32,30 @@ class Feed:
         # Thousands who are woken at once are not to fill the queue of the database.
         self._looking = anyio.CapacityLimiter(_LOOKING_AT_ONCE)
 
-    async def carry_out(self, request: GetChanges, receive: Receive) -> Done | Rejected:
+    async def carry_out(
+        self, request: GetChanges, receive: Receive, messages: Callable[[Done], Messages]
+    ) -> Done | Rejected:
         """One request; waits as long as it says and nothing has changed.
 
         Args:
             request: of the right shape.
             receive: of its ASGI connection, after the body.
+            messages: as of `Worker.carry_out`.
 
         Raises:
             Disconnected: when who asks is gone before he is answered.
-            BadRequest, ServiceBusy, sqlite3.Error: as `Worker.carry_out`.
+            TooManyRequests: when too many of the node's requests wait already.
+            BadRequest, ServiceBusy, StoreFailed: as `Worker.carry_out`.
         """
         seconds = min(request.wait, LONGEST_WAIT_MS) / 1000
         if seconds <= 0:
-            return await self._worker.carry_out(request)
+            return await self._worker.carry_out(request, messages)
         ends_at = anyio.current_time() + seconds
         with self._waiting.one(request.public_key, request.since) as waiter:
-            outcome = await self._worker.carry_out(request)
+            outcome = await self._worker.carry_out(request, messages)
+            if _is_idle(outcome):
+                # Only now is it known who asks.
+                waiter.admit()
             while _is_idle(outcome) and anyio.current_time() < ends_at:
                 if not self._waiting.is_over:
                     await _changed(waiter, receive, ends_at)

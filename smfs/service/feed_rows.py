@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from smfs.service.keys import node_key, secret_key
+from smfs.service.store.base import Transaction
+from smfs.service.store.keys import is_shortened, long_id, node_key, secret_key
 
 SECRET: Final = 0
 SENDER: Final = 1
 RECIPIENT: Final = 2
 
-Row: TypeAlias = tuple[int, int, int, bytes, bytes | None, int, float | None, Any, Any]
-"""Revision, kind, whether it went, the other side, secret id, one-time, date, point, content."""
+Row: TypeAlias = tuple[int, int, int, bytes, bytes | None, int, float | None, Any, Any, Any]
+"""Revision, kind, whether it went, the other side, the secret's key, one-time, date, point,
+content, the secret's id where its key only stands for it."""
 
 _REMEMBERED_MS: Final = 7 * 24 * 3600 * 1000
 _MOST_REMEMBERED: Final = 10_000
@@ -24,18 +25,20 @@ _PAGE_BYTES: Final = 1024 * 1024
 
 # The order of the four is that of indices, so it is a merge, which ends where the page ends.
 _CHANGES: Final = """
-SELECT revision, 0, 0, from_id, secret_id, one_time, NULL, {point}, {content} FROM secrets
+SELECT revision, 0, 0, from_id, secret_id, one_time, CAST(NULL AS DOUBLE PRECISION),
+    {point}, {content}, CAST(NULL AS BYTEA) FROM secrets
     WHERE node_id = ?1 AND revision > ?2 AND from_id NOT IN (
         SELECT from_id FROM sub_spaces WHERE node_id = ?1 AND closure_date <= ?3)
-UNION ALL SELECT place, 1, 0, from_id, NULL, 0, closure_date, NULL, NULL FROM sub_spaces
+UNION ALL SELECT place, 1, 0, from_id, NULL, 0, closure_date, NULL, NULL, NULL FROM sub_spaces
     WHERE node_id = ?1 AND place > ?2 AND (closure_date IS NULL OR closure_date > ?3)
-UNION ALL SELECT revision, 2, 0, recipient_id, NULL, 0, closure_date, NULL, NULL FROM recipients
+UNION ALL SELECT revision, 2, 0, recipient_id, NULL, 0, closure_date, NULL, NULL, NULL
+    FROM recipients
     WHERE node_id = ?1 AND revision > ?2 AND (closure_date IS NULL OR closure_date > ?3)
 {gone}
-ORDER BY 1
+ORDER BY 1 LIMIT ?4
 """
 _GONE: Final = """
-UNION ALL SELECT revision, kind, 1, other_id, secret_id, 0, NULL, NULL, NULL FROM gone
+UNION ALL SELECT revision, kind, 1, other_id, secret_id, 0, NULL, NULL, NULL, long_id FROM gone
     WHERE node_id = ?1 AND revision > ?2
 """
 
@@ -59,29 +62,33 @@ class FeedRows:
     """The feed, in one transaction.
 
     Args:
-        connection: in a transaction.
+        transaction: which.
         now: ms since 1970.
 
-    Attributes:
-        touched: the node ids of the spaces that the transaction changed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
-        self._run = connection.execute
+    def __init__(self, transaction: Transaction, now: int) -> None:
+        self._run = transaction.execute
         self._now = now
-        self.touched: set[str] = set()
+        self._touched = transaction.touched
 
-    def next_revision(self, node_id: str) -> int | None:
-        """A new revision of a space; it holds the write lock, so none is skipped.
+    def next_revision(self, node_id: str, secrets: int = 0, content_bytes: int = 0) -> int | None:
+        """A new revision of a space; its row is locked from now on, so none is skipped.
+
+        Args:
+            node_id: whose.
+            secrets: how many more there are with it.
+            content_bytes: how much more they take.
 
         Returns:
             None when there is no such space.
         """
         row = self._run(
-            "UPDATE spaces SET revision = revision + 1 WHERE node_id = ? RETURNING revision",
-            (node_key(node_id),),
+            "UPDATE spaces SET revision = revision + 1, secrets = secrets + ?, bytes = bytes + ?"
+            " WHERE node_id = ? RETURNING revision",
+            (secrets, content_bytes, node_key(node_id)),
         ).fetchone()
-        self.touched.add(node_id)
+        self._touched.add(node_id)
         return row[0] if row else None
 
     def first_revision(self, node_id: str, proposed: int) -> int:
@@ -109,21 +116,44 @@ class FeedRows:
         Returns:
             the first so many, and whether there are more.
         """
-        most, left = (_PAGE_WITH_CONTENTS if contents else _PAGE), _PAGE_BYTES
-        found: list[Row] = []
-        for row in self._run(
-            changes_query(contents=contents, with_gone=with_gone),
-            (
-                node_key(node_id),
-                since,
-                self._now,
-            ),
-        ):
-            if len(found) >= most or left <= 0:
-                return found, True
-            found.append(row)
-            left -= len(row[-1] or b"")
-        return found, False
+        most = _PAGE
+        if contents:
+            most = self._fitting(node_id, since, with_gone=with_gone)
+        rows = self._changes(node_id, since, most + 1, "content" if contents else None, with_gone)
+        return rows[:most], len(rows) > most
+
+    def _fitting(self, node_id: str, since: int, *, with_gone: bool) -> int:
+        """How many changes with their contents make a page; at least one."""
+        left = _PAGE_BYTES
+        sizes = self._changes(node_id, since, _PAGE_WITH_CONTENTS, "length(content)", with_gone)
+        for count, row in enumerate(sizes):
+            if left <= 0:
+                return count
+            left -= row[8] or 0
+        return _PAGE_WITH_CONTENTS
+
+    def _changes(
+        self,
+        node_id: str,
+        since: int,
+        most: int,
+        content: str | None,
+        with_gone: bool,  # noqa: FBT001
+    ) -> list[Row]:
+        query = changes_query(content=content, with_gone=with_gone)
+        return self._run(query, (node_key(node_id), since, self._now, most)).fetchall()
+
+    def id_of(self, node_id: str, row: Row) -> bytes:
+        """The secret id that a row tells of, as WTF-8."""
+        _, _, went, from_id, key, *_, long = row
+        if key is None or not is_shortened(key) or went:
+            return long or key or b""
+        # Looked up for the few: in the index of all it would have no room.
+        found = self._run(
+            "SELECT long_id FROM secrets WHERE node_id = ? AND from_id = ? AND secret_id = ?",
+            (node_key(node_id), from_id, key),
+        ).fetchone()
+        return found[0] if found else b""
 
     # --- what went ----------------------------------------------------------------------------
 
@@ -149,8 +179,17 @@ class FeedRows:
     ) -> None:
         key = node_key(node_id)
         self._run(
-            "INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?)",
-            (key, revision, kind, node_key(other_id), secret_key(secret_id), self._now),
+            "INSERT INTO gone (node_id, revision, kind, other_id, secret_id, time, long_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                revision,
+                kind,
+                node_key(other_id),
+                None if secret_id is None else secret_key(secret_id),
+                self._now,
+                None if secret_id is None else long_id(secret_id),
+            ),
         )
         [remembered] = self._run(
             "UPDATE spaces SET remembered = remembered + 1 WHERE node_id = ? RETURNING remembered",
@@ -167,8 +206,8 @@ class FeedRows:
     def _forget_until(self, key: bytes, revision: int) -> None:
         went = self._run("DELETE FROM gone WHERE node_id = ? AND revision <= ?", (key, revision))
         self._run(
-            "UPDATE spaces SET floor = max(floor, ?), remembered = remembered - ?"
-            " WHERE node_id = ?",
+            "UPDATE spaces SET floor = CASE WHEN floor < ?1 THEN ?1 ELSE floor END,"
+            " remembered = remembered - ?2 WHERE node_id = ?3",
             (revision, went.rowcount, key),
         )
 
@@ -212,7 +251,14 @@ class FeedRows:
         return newest or 0
 
 
-def changes_query(*, contents: bool, with_gone: bool) -> str:
-    """The SQL of a page: ?1 is the node id, ?2 the revision before it, ?3 now."""
-    point, content = ("point", "content") if contents else ("NULL", "NULL")
+def changes_query(*, content: str | None, with_gone: bool) -> str:
+    """The SQL of a page: ?1 is the node id, ?2 the revision before it, ?3 now, ?4 the most rows.
+
+    Args:
+        content: what is wanted of a content; None for nothing.
+        with_gone: whether what went is wanted.
+    """
+    point = "point"
+    if content is None:
+        point = content = "CAST(NULL AS BYTEA)"
     return _CHANGES.format(point=point, content=content, gone=_GONE if with_gone else "")

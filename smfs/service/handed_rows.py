@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from smfs.crypto.box import Box
 from smfs.protocol import signing
-from smfs.service.keys import node_key, secret_key
+from smfs.service.store.base import Transaction
+from smfs.service.store.keys import node_key, secret_key
 
 
 class HandedRows:
     """What was handed out lately, in one transaction.
 
     Args:
-        connection: in a transaction.
+        transaction: which.
         now: ms since 1970.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
-        self._run = connection.execute
+    def __init__(self, transaction: Transaction, now: int) -> None:
+        self._run = transaction.execute
         self._now = now
 
     def add(self, node_id: str, signature: str, from_id: str, secret_id: str, box: Box) -> None:
@@ -32,7 +31,9 @@ class HandedRows:
             box: the answer.
         """
         self._run(
-            "INSERT INTO handed_out VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO handed_out"
+            " (node_id, signature, from_id, secret_id, point, content, time)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 node_key(node_id),
                 bytes.fromhex(signature),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from smfs.crypto import wtf8
 from smfs.protocol import canonical
-from smfs.service.keys import OWN, node_key, secret_key
+from smfs.service.store.base import Transaction
+from smfs.service.store.keys import OWN, node_key, secret_key
+
+HookKey: TypeAlias = tuple[bytes, bytes | None]
+"""What a hook is on, as in a row: the sender's key and the secret's."""
+
+HookIds: TypeAlias = dict[HookKey, list[str]]
 
 _HOOK: Final = "node_id, hook_id, from_id, secret_id, type, url, last_time, last_error"
 
@@ -51,18 +56,23 @@ class HookRows:
     """The hooks, in one transaction.
 
     Args:
-        connection: in a transaction.
+        transaction: which.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._run = connection.execute
+    def __init__(self, transaction: Transaction) -> None:
+        self._run = transaction.execute
 
     def on(self, node_id: str, target: Target) -> list[Hook]:
         """The hooks on one thing, in the order of their adding."""
+        key = [node_key(node_id), node_key(target.from_id)]
+        which = "secret_id IS NULL"
+        if target.secret_id is not None:
+            which = "secret_id = ?"
+            key.append(secret_key(target.secret_id))
         rows = self._run(
-            f"SELECT {_HOOK} FROM hooks"  # noqa: S608 - a constant
-            " WHERE node_id = ? AND from_id = ? AND secret_id IS ? ORDER BY place",
-            (node_key(node_id), node_key(target.from_id), secret_key(target.secret_id)),
+            f"SELECT {_HOOK} FROM hooks"
+            f" WHERE node_id = ? AND from_id = ? AND {which} ORDER BY place",
+            key,
         ).fetchall()
         return [_hook(row) for row in rows]
 
@@ -74,7 +84,7 @@ class HookRows:
     def find(self, node_id: str, hook_id: str) -> Hook | None:
         """One hook of a node."""
         row = self._run(
-            f"SELECT {_HOOK} FROM hooks WHERE node_id = ? AND hook_id = ?",  # noqa: S608
+            f"SELECT {_HOOK} FROM hooks WHERE node_id = ? AND hook_id = ?",
             (node_key(node_id), bytes.fromhex(hook_id)),
         ).fetchone()
         return _hook(row) if row else None
@@ -94,7 +104,7 @@ class HookRows:
                 node,
                 bytes.fromhex(hook.hook_id),
                 node_key(target.from_id),
-                secret_key(target.secret_id),
+                None if target.secret_id is None else secret_key(target.secret_id),
                 canonical.encode(hook.type),
                 canonical.encode(hook.url),
                 place,
@@ -121,11 +131,11 @@ class HookRows:
             (node_key(hook.node_id), bytes.fromhex(hook.hook_id)),
         )
 
-    def note_call(self, hook: Hook, time: int, error: str | None) -> None:
-        """How the last call of a hook went."""
+    def note_call(self, node_id: str, hook_id: str, time: int, error: str | None) -> None:
+        """How the last call of a hook went; fine when there is no such hook any more."""
         self._run(
             "UPDATE hooks SET last_time = ?, last_error = ? WHERE node_id = ? AND hook_id = ?",
-            (time, canonical.encode(error), node_key(hook.node_id), bytes.fromhex(hook.hook_id)),
+            (time, canonical.encode(error), node_key(node_id), bytes.fromhex(hook_id)),
         )
 
     def has_space_ever_had(self, node_id: str) -> int:
@@ -133,15 +143,14 @@ class HookRows:
         row = self._run("SELECT hooked & 2 FROM spaces WHERE node_id = ?", (node_key(node_id),))
         return int(row.fetchone()[0])
 
-    def lists(self, node_id: str) -> dict[Target, list[str]]:
+    def lists(self, node_id: str) -> HookIds:
         """The ids of all hooks of a node, by what they are on."""
-        found: dict[Target, list[str]] = {}
+        found: HookIds = {}
         for from_id, secret_id, hook_id in self._run(
             "SELECT from_id, secret_id, hook_id FROM hooks WHERE node_id = ? ORDER BY place",
             (node_key(node_id),),
         ):
-            target = Target(from_id.hex(), None if secret_id is None else wtf8.decode(secret_id))
-            found.setdefault(target, []).append(hook_id.hex())
+            found.setdefault((from_id, secret_id), []).append(hook_id.hex())
         return found
 
 

@@ -1,48 +1,57 @@
-"""Telling the hooks: bounded, in the background, and never into private networks by default."""
+"""Calling a hook's URL: bounded, and never into private networks by default."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 import socket
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 import httpx
 
-from smfs.errors import ServiceBusy, SmfsError
+from smfs.errors import SmfsError
 from smfs.protocol import canonical
 from smfs.service.addresses import is_public
-from smfs.service.database import error_name
-from smfs.service.hook_rows import Hook
 
 _log: Final = logging.getLogger(__name__)
 
 _CHECK_S: Final = 5.0
 _CALL_S: Final = 10.0
-_AT_ONCE: Final = 16
-_WAITING: Final = 1000
-_WAITING_BYTES: Final = 16 * 1024 * 1024
+_CHECKS_AT_ONCE: Final = 16
+_LATER: Final = (408, 425, 429)
 _REDIRECTS: Final = 5
 _ANSWER_BYTES: Final = 64 * 1024
 _SAME_AGAIN: Final = (307, 308)
 _REDIRECTING: Final = (301, 302, 303, *_SAME_AGAIN)
 _FETCH_FAILED: Final = "Network Error: fetch failed"
 
-_encode: Final = canonical.encode
 
-Note = Callable[[Hook, int, str | None], Awaitable[None]]
-"""Stores how a call went: the hook, when it began (ms since 1970), the error's text."""
+@dataclass(frozen=True)
+class Called:
+    """How a call went.
+
+    Attributes:
+        began: ms since 1970.
+        error: what `lastNotification.error` says; None when it went well.
+        is_final: whether it is of no use to call again.
+    """
+
+    began: int
+    error: str | None
+    is_final: bool
 
 
 class _CallFailed(Exception):
     """A call failed; its text is what `lastNotification.error` says."""
+
+    def __init__(self, text: str, *, is_final: bool = False) -> None:
+        super().__init__(text)
+        self.is_final = is_final
 
 
 class _Body(httpx.AsyncByteStream):
@@ -72,9 +81,9 @@ class _Call:
         except httpx.InvalidURL:
             url = httpx.URL("")
         if not url.scheme or not url.host:
-            raise _CallFailed(f"Network Error: Failed to parse URL from {self.url}")
+            raise _CallFailed(f"Network Error: Failed to parse URL from {self.url}", is_final=True)
         if url.scheme not in ("http", "https"):
-            raise _CallFailed(_FETCH_FAILED)
+            raise _CallFailed(_FETCH_FAILED, is_final=True)
         return url
 
     def request(self, url: httpx.URL, address: str) -> httpx.Request:
@@ -104,98 +113,54 @@ class _Call:
         return replace(self, url=url) if status in _SAME_AGAIN else _Call("GET", url, b"")
 
 
-class Notifier:
+class Caller:
     """Calls the URLs of hooks (PROTOCOL.md section 14).
 
     Args:
         allow_private: whether targets in private networks and on this machine may be called.
         now: ms since 1970.
-        note: stores how each call went.
     """
 
-    def __init__(self, *, allow_private: bool, now: Callable[[], int], note: Note) -> None:
+    def __init__(self, *, allow_private: bool, now: Callable[[], int]) -> None:
         self._allow_private = allow_private
         self._now = now
-        self._note = note
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[Hook, bytes]](_WAITING)
-        self._waiting_bytes = 0
         self._opening = anyio.Lock()
-        self._checking = anyio.CapacityLimiter(_AT_ONCE)
+        self._checking = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
         self._transport: httpx.AsyncHTTPTransport | None = None
 
-    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Calls what is told, until it is cancelled."""
-        try:
-            async with self._receive, self._send, anyio.create_task_group() as tasks:
-                for _ in range(_AT_ONCE):
-                    tasks.start_soon(self._work)
-                task_status.started()
-        finally:
-            if self._transport is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._transport.aclose()
+    async def aclose(self) -> None:
+        """Closes what is open."""
+        if self._transport is not None:
+            with anyio.CancelScope(shield=True):
+                await self._transport.aclose()
 
-    def tell(self, messages: Iterable[tuple[Hook, dict[str, Any]]]) -> None:
-        """Has hooks called, of one request; when too much waits already, they are dropped."""
-        made: dict[tuple[str, ...], bytes] = {}  # by what the messages of a request differ in
-        for hook, message in messages:
-            if self._is_full():
-                _log.warning("notifications were dropped: too many are waiting")
-                return
-            key = (message["type"], message["event"], message["meta"]["source"])
-            if key not in made:
-                made[key] = _encode(message).encode()
-            if not self._enqueue(hook, made[key]):
-                _log.warning("a notification was dropped: too many are waiting")
-
-    def _is_full(self) -> bool:
-        waiting = self._send.statistics().current_buffer_used
-        return waiting >= _WAITING or self._waiting_bytes >= _WAITING_BYTES
-
-    def _enqueue(self, hook: Hook, body: bytes) -> bool:
-        if self._waiting_bytes + len(body) > _WAITING_BYTES:
-            return False
-        try:
-            self._send.send_nowait((hook, body))
-        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return False
-        self._waiting_bytes += len(body)
-        return True
-
-    async def check(self, hook: Hook) -> tuple[int, str | None]:
-        """Calls a new hook; returns when that began (ms since 1970) and what went wrong."""
+    async def check(self, url: str) -> Called:
+        """Calls the URL of a new hook."""
         began, what = self._now(), "Notification Check"
         with anyio.move_on_after(_CHECK_S):
             async with self._checking:
-                return await self._call(hook, b'{"check":true}', what, _CHECK_S)
-        return began, _failure(what, hook, _FETCH_FAILED)
+                return await self._call(url, b'{"check":true}', what, _CHECK_S)
+        return Called(began, _failure(what, url, _FETCH_FAILED), is_final=True)
 
-    async def _work(self) -> None:
-        async for hook, body in self._receive:
-            self._waiting_bytes -= len(body)
-            time, error = await self._call(hook, body, "Notification", _CALL_S)
-            try:
-                await self._note(hook, time, error)
-            except (sqlite3.Error, ServiceBusy) as failure:
-                _log.warning("the outcome of a notification was lost: %s", error_name(failure))
+    async def call(self, url: str, body: bytes) -> Called:
+        """Tells a hook something."""
+        return await self._call(url, body, "Notification", _CALL_S)
 
-    async def _call(
-        self, hook: Hook, body: bytes, what: str, seconds: float
-    ) -> tuple[int, str | None]:
+    async def _call(self, url: str, body: bytes, what: str, seconds: float) -> Called:
         began = self._now()
-        reason = _FETCH_FAILED
+        failed = _CallFailed(_FETCH_FAILED)
         with anyio.move_on_after(seconds) as scope:
             try:
-                await self._post(hook.url, body)
+                await self._post(url, body)
             except _CallFailed as failure:
-                reason = str(failure)
+                failed = failure
             except Exception as failure:  # noqa: BLE001 - whatever a stranger's URL and answer do
                 _log.warning("a notification failed: %s", type(failure).__name__)
             else:
-                return began, None
+                return Called(began, None, is_final=True)
         if scope.cancelled_caught:
-            reason = _FETCH_FAILED
-        return began, _failure(what, hook, reason)
+            failed = _CallFailed(_FETCH_FAILED)
+        return Called(began, _failure(what, url, str(failed)), is_final=failed.is_final)
 
     async def _post(self, url: str, body: bytes) -> None:
         call = _Call("POST", url, body)
@@ -207,7 +172,8 @@ class Notifier:
             if not 200 <= status < 300:
                 shown = text.decode("utf-8", "replace")[:200]
                 raise _CallFailed(
-                    f"Network Error: Response not ok - status: {status}! body: {shown}"
+                    f"Network Error: Response not ok - status: {status}! body: {shown}",
+                    is_final=status < 500 and status not in _LATER,
                 )
             self._require_json(text)
             return
@@ -219,7 +185,7 @@ class Notifier:
             canonical.decode(text)
         except SmfsError:
             reason = "Unexpected token" if text else "Unexpected end of JSON input"
-            raise _CallFailed(reason) from None
+            raise _CallFailed(reason, is_final=True) from None
 
     async def _send_to_any(self, call: _Call) -> tuple[int, str | None, bytes]:
         try:
@@ -256,8 +222,8 @@ class Notifier:
         return [str(each) for each in found if self._allow_private or is_public(each)]
 
 
-def _failure(what: str, hook: Hook, reason: str) -> str:
-    return f"{what} on {hook.url} - caught Error: {reason}"
+def _failure(what: str, url: str, reason: str) -> str:
+    return f"{what} on {url} - caught Error: {reason}"
 
 
 def _new_transport() -> httpx.AsyncHTTPTransport:

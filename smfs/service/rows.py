@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from smfs.crypto import wtf8
 from smfs.crypto.box import Box
 from smfs.errors import SpaceNotFound
 from smfs.protocol.spaces import Space, StoredSecret, SubSpace
 from smfs.service.admission_rows import AdmissionRows
 from smfs.service.feed_rows import FeedRows
 from smfs.service.handed_rows import HandedRows
-from smfs.service.hook_rows import HookRows, Target
-from smfs.service.keys import node_key, secret_key
+from smfs.service.hook_rows import HookIds, HookKey, HookRows
+from smfs.service.store.base import Transaction
+from smfs.service.store.keys import long_id, node_key, secret_id, secret_key
 
+# What a secret counts for in its space, and all of them together.
+_SIZE: Final = "length(secret_id) + coalesce(length(long_id), 0) + length(content)"
+_SIZES: Final = f"coalesce(sum({_SIZE}), 0)"
 _CHANGES_PER_MS: Final = 1000
 """More than any disk takes: so a space that is opened anew begins above all its old revisions."""
 
@@ -29,13 +31,15 @@ class SpaceRow:
     closure_date: float | None
     owner: str | None
     hooked: bool
+    secrets: int
+    content_bytes: int
 
 
 class Rows:
     """The rows of one transaction; closed spaces and sub spaces count as missing.
 
     Args:
-        connection: in a transaction.
+        transaction: which.
         now: ms since 1970.
 
     Attributes:
@@ -46,24 +50,34 @@ class Rows:
         handed: the one-time secrets that were handed out.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
-        self._run = connection.execute
+    def __init__(self, transaction: Transaction, now: int) -> None:
+        self._run = transaction.execute
+        self._locking = transaction.locking
         self.now = now
-        self.hooks = HookRows(connection)
-        self.admission = AdmissionRows(connection, now)
-        self.feed = FeedRows(connection, now)
-        self.handed = HandedRows(connection, now)
+        self.hooks = HookRows(transaction)
+        self.admission = AdmissionRows(transaction, now)
+        self._touched = transaction.touched
+        self.feed = FeedRows(transaction, now)
+        self.handed = HandedRows(transaction, now)
 
     # --- spaces -------------------------------------------------------------------------------
 
-    def space(self, node_id: str) -> SpaceRow | None:
-        """A space that is open."""
+    def space(self, node_id: str, *, lock: bool = False) -> SpaceRow | None:
+        """A space that is open.
+
+        Args:
+            node_id: whose.
+            lock: whether nobody else is to change it until the end of the transaction.
+        """
         row = self._run(
-            "SELECT closure_date, owner, hooked FROM spaces"
-            " WHERE node_id = ? AND (closure_date IS NULL OR closure_date > ?)",
+            "SELECT closure_date, owner, hooked, secrets, bytes FROM spaces"
+            " WHERE node_id = ? AND (closure_date IS NULL OR closure_date > ?)"
+            + (self._locking if lock else ""),
             (node_key(node_id), self.now),
         ).fetchone()
-        return SpaceRow(row[0], row[1] and row[1].hex(), bool(row[2])) if row else None
+        if row is None:
+            return None
+        return SpaceRow(row[0], row[1] and row[1].hex(), bool(row[2]), row[3], row[4])
 
     def add_space(self, node_id: str, closure_date: float | None, owner: str | None) -> int:
         """A new space; returns its revision."""
@@ -90,17 +104,41 @@ class Rows:
 
     def delete_space(self, node_id: str) -> None:
         """Everything of a node goes."""
-        senders = self._run(
-            "SELECT from_id FROM sub_spaces WHERE node_id = ?", (node_key(node_id),)
-        ).fetchall()
-        for (from_id,) in senders:
-            self.feed.remove_recipient(from_id.hex(), node_id)
+        for from_id in self.senders(node_id):
+            self.feed.remove_recipient(from_id, node_id)
         self._run("DELETE FROM spaces WHERE node_id = ?", (node_key(node_id),))
-        self.feed.touched.add(node_id)
+        self._touched.add(node_id)
 
-    def next_revision(self, node_id: str) -> int:
-        """A new revision of a space; SpaceNotFound when there is none."""
-        revision = self.feed.next_revision(node_id)
+    def senders(self, node_id: str) -> list[str]:
+        """Those whom a node accepts, or did until they closed."""
+        found = self._run("SELECT from_id FROM sub_spaces WHERE node_id = ?", (node_key(node_id),))
+        return [row[0].hex() for row in found.fetchall()]
+
+    def lock(self, node_ids: Iterable[str]) -> None:
+        """Lets nobody else change these spaces, nor open them, until the end of the transaction.
+
+        For all that one transaction will change: in the order of their ids, so that no two of them
+        wait for each other.
+        """
+        if not self._locking:
+            return
+        for key in sorted(map(node_key, set(node_ids))):
+            lock = "SELECT 1 FROM spaces WHERE node_id = ?" + self._locking
+            if self._run(lock, (key,)).fetchone() is None:
+                # Two who put the same row somewhere wait for each other, also when it goes at once.
+                self._run("INSERT INTO locks VALUES (?)", (key,))
+                self._run("DELETE FROM locks WHERE node_id = ?", (key,))
+                self._run(lock, (key,))
+
+    def next_revision(self, node_id: str, *, secrets: int = 0, content_bytes: int = 0) -> int:
+        """A new revision of a space; SpaceNotFound when there is none.
+
+        Args:
+            node_id: whose.
+            secrets: how many more there are with it.
+            content_bytes: how much more they take.
+        """
+        revision = self.feed.next_revision(node_id, secrets, content_bytes)
         if revision is None:
             raise SpaceNotFound(node_id)
         return revision
@@ -127,12 +165,24 @@ class Rows:
         )
         self.feed.add_recipient(from_id, node_id, closure_date)
 
-    def delete_sub_space(self, node_id: str, from_id: str) -> None:
-        """Stops accepting a sender; all that he shared goes, hooks included."""
+    def delete_sub_space(self, node_id: str, from_id: str) -> int | None:
+        """Stops accepting a sender; all that he shared goes, hooks included.
+
+        Returns:
+            the new revision of the space; None when it has none, for he was not accepted.
+        """
         key = (node_key(node_id), node_key(from_id))
-        for table in ("hooks", "secrets", "sub_spaces"):
-            self._run(f"DELETE FROM {table} WHERE node_id = ? AND from_id = ?", key)  # noqa: S608
+        count, size = self._run(
+            f"SELECT count(*), {_SIZES} FROM secrets WHERE node_id = ? AND from_id = ?",
+            key,
+        ).fetchone()
+        for table in ("hooks", "secrets"):
+            self._run(f"DELETE FROM {table} WHERE node_id = ? AND from_id = ?", key)
+        found = self._run("DELETE FROM sub_spaces WHERE node_id = ? AND from_id = ?", key)
         self.feed.remove_recipient(from_id, node_id)
+        if not found.rowcount:
+            return None
+        return self.next_revision(node_id, secrets=-count, content_bytes=-int(size))
 
     # --- secrets ------------------------------------------------------------------------------
 
@@ -146,39 +196,58 @@ class Rows:
         return StoredSecret(Box(row[0].hex(), row[1].hex()), bool(row[2])) if row else None
 
     def put_secret(
-        self,
-        node_id: str,
-        from_id: str,
-        secret_id: str,
-        box: Box,
-        revision: int,
-        *,
-        one_time: bool = False,
-    ) -> None:
-        """Sets a secret; one that is there keeps its place, its hooks and its one-time flag."""
-        self._run(
-            "INSERT INTO secrets"
-            " (node_id, from_id, secret_id, point, content, one_time, place, revision)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
-            " ON CONFLICT DO UPDATE SET point = ?4, content = ?5, one_time = one_time OR ?6,"
-            " revision = ?7",
-            (
-                node_key(node_id),
-                node_key(from_id),
-                secret_key(secret_id),
-                bytes.fromhex(box.reference_point_hex),
-                bytes.fromhex(box.encrypted_content_hex),
-                one_time,
-                revision,
-            ),
-        )
+        self, node_id: str, from_id: str, secret_id: str, box: Box, *, one_time: bool = False
+    ) -> int:
+        """Sets a secret; one that is there keeps its place, its hooks and its one-time flag.
 
-    def delete_secret(self, node_id: str, from_id: str, secret_id: str) -> bool:
-        """Removes a secret and its hooks; returns whether there was one."""
+        Returns:
+            the new revision of the space.
+        """
         key = (node_key(node_id), node_key(from_id), secret_key(secret_id))
+        long = long_id(secret_id)
+        content = bytes.fromhex(box.encrypted_content_hex)
+        before = self._size(key)
+        size = len(key[2]) + len(long or b"") + len(content)
+        revision = self.next_revision(
+            node_id, secrets=int(before is None), content_bytes=size - (before or 0)
+        )
+        self._run(
+            "INSERT INTO secrets (node_id, from_id, secret_id, point, content, one_time, place,"
+            " revision, long_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)"
+            " ON CONFLICT (node_id, from_id, secret_id) DO UPDATE SET point = excluded.point,"
+            " content = excluded.content, one_time = secrets.one_time | excluded.one_time,"
+            " revision = excluded.revision",
+            (*key, bytes.fromhex(box.reference_point_hex), content, int(one_time), revision, long),
+        )
+        return revision
+
+    def secret_size(self, node_id: str, from_id: str, secret_id: str) -> int | None:
+        """How many bytes a secret counts for; None when there is none."""
+        return self._size((node_key(node_id), node_key(from_id), secret_key(secret_id)))
+
+    def _size(self, key: tuple[bytes, bytes, bytes]) -> int | None:
+        row = self._run(
+            f"SELECT {_SIZE} FROM secrets WHERE node_id = ? AND from_id = ? AND secret_id = ?",
+            key,
+        ).fetchone()
+        return row[0] if row else None
+
+    def delete_secret(self, node_id: str, from_id: str, secret_id: str) -> int | None:
+        """Removes a secret and its hooks.
+
+        Returns:
+            the new revision of the space; None when there was no such secret.
+        """
+        key = (node_key(node_id), node_key(from_id), secret_key(secret_id))
+        size = self._size(key)
+        if size is None:
+            return None
         where = "WHERE node_id = ? AND from_id = ? AND secret_id = ?"
-        self._run(f"DELETE FROM hooks {where}", key)  # noqa: S608 - a constant
-        return self._run(f"DELETE FROM secrets {where}", key).rowcount > 0  # noqa: S608
+        self._run(f"DELETE FROM hooks {where}", key)
+        self._run(f"DELETE FROM secrets {where}", key)
+        revision = self.next_revision(node_id, secrets=-1, content_bytes=-size)
+        self.feed.secret_went(node_id, from_id, secret_id, revision)
+        return revision
 
     # --- whole listings -----------------------------------------------------------------------
 
@@ -186,7 +255,7 @@ class Rows:
         """Everything of a node, in the order of insertion."""
         hooks = self.hooks.lists(node_id) if space.hooked else {}
         listed = self._run(
-            "SELECT from_id, secret_id, point, content, one_time, hooked FROM secrets"
+            "SELECT from_id, secret_id, long_id, point, content, one_time, hooked FROM secrets"
             " WHERE node_id = ? ORDER BY place",
             (node_key(node_id),),
         )
@@ -204,11 +273,13 @@ class Rows:
             secrets=by_sender.get(b"", {}),
             sub_spaces={
                 sub.hex(): SubSpace(
-                    date, by_sender.get(sub, {}), _hook_ids(hooks, hooked, Target(sub.hex()))
+                    date, by_sender.get(sub, {}), _hook_ids(hooks, hooked, (sub, None))
                 )
                 for sub, date, hooked in subs
             },
-            notification_hooks=_hook_ids(hooks, self.hooks.has_space_ever_had(node_id), Target()),
+            notification_hooks=_hook_ids(
+                hooks, self.hooks.has_space_ever_had(node_id), (b"", None)
+            ),
         )
 
     def sub_space(self, node_id: str, from_id: str) -> SubSpace | None:
@@ -222,27 +293,34 @@ class Rows:
             return None
         hooks = self.hooks.lists(node_id)
         listed = self._run(
-            "SELECT from_id, secret_id, point, content, one_time, hooked FROM secrets"
+            "SELECT from_id, secret_id, long_id, point, content, one_time, hooked FROM secrets"
             " WHERE node_id = ? AND from_id = ? ORDER BY place",
             (node_key(node_id), node_key(from_id)),
         )
         return SubSpace(
             row[0],
             _by_sender(listed, hooks).get(node_key(from_id), {}),
-            _hook_ids(hooks, row[1], Target(from_id)),
+            _hook_ids(hooks, row[1], (node_key(from_id), None)),
         )
 
     # --- closures -----------------------------------------------------------------------------
 
-    def closed(self) -> list[tuple[str, str]]:
-        """What is past its closure date: node id, and sender or nothing for the space itself."""
+    def closed(self, most: int) -> list[tuple[str, str]]:
+        """What is past its closure date: node id, and sender or nothing for the space itself.
+
+        Args:
+            most: of either kind.
+        """
         subs = self._run(
-            "SELECT node_id, from_id FROM sub_spaces WHERE closure_date <= ?", (self.now,)
+            "SELECT node_id, from_id FROM sub_spaces WHERE closure_date <= ? LIMIT ?",
+            (self.now, most),
         ).fetchall()
         spaces = self._run(
-            "SELECT node_id, x'' FROM spaces WHERE closure_date <= ?", (self.now,)
+            "SELECT node_id FROM spaces WHERE closure_date <= ? LIMIT ?", (self.now, most)
         ).fetchall()
-        return [(node.hex(), sub.hex()) for node, sub in subs + spaces]
+        return [(node.hex(), sub.hex()) for node, sub in subs] + [
+            (row[0].hex(), "") for row in spaces
+        ]
 
     def is_closed(self, node_id: str, from_id: str) -> bool:
         """Whether a sub space (or with an empty `from_id` the space) is past its date."""
@@ -250,25 +328,23 @@ class Rows:
         key = " AND from_id = ?" if from_id else ""
         arguments = [node_key(node_id), self.now, *([node_key(from_id)] if from_id else [])]
         row = self._run(
-            f"SELECT 1 FROM {table} WHERE node_id = ? AND closure_date <= ?{key}",  # noqa: S608
+            f"SELECT 1 FROM {table} WHERE node_id = ? AND closure_date <= ?{key}",
             arguments,
         ).fetchone()
         return row is not None
 
 
 def _by_sender(
-    listed: Iterable[tuple[bytes, bytes, bytes, bytes, int, int]], hooks: dict[Target, list[str]]
+    listed: Iterable[tuple[bytes, bytes, bytes | None, bytes, bytes, int, int]], hooks: HookIds
 ) -> dict[bytes, dict[str, StoredSecret]]:
     found: dict[bytes, dict[str, StoredSecret]] = {}
-    for sender, key, point, content, one_time, hooked in listed:
-        secret_id = wtf8.decode(key)
-        hook_ids = _hook_ids(hooks, hooked, Target(sender.hex(), secret_id))
+    for sender, key, long, point, content, one_time, hooked in listed:
+        hook_ids = _hook_ids(hooks, hooked, (sender, key))
         box = Box(point.hex(), content.hex())
-        found.setdefault(sender, {})[secret_id] = StoredSecret(box, bool(one_time), hook_ids)
+        stored = StoredSecret(box, bool(one_time), hook_ids)
+        found.setdefault(sender, {})[secret_id(key, long)] = stored
     return found
 
 
-def _hook_ids(
-    hooks: dict[Target, list[str]], hooked: int, target: Target
-) -> tuple[str, ...] | None:
+def _hook_ids(hooks: HookIds, hooked: int, target: HookKey) -> tuple[str, ...] | None:
     return tuple(hooks.get(target, ())) if hooked else None

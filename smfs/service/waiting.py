@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import anyio
 
+from smfs.errors import TooManyRequests
+
 
 class Waiter:
     """One request that waits.
@@ -14,12 +16,26 @@ class Waiter:
     Args:
         node_id: of the space.
         since: the revision that the request knows.
+        admitted: those of the node that have been let in to wait.
+        most: how many these may be; 0: any number.
     """
 
-    def __init__(self, node_id: str, since: float) -> None:
+    def __init__(self, node_id: str, since: float, admitted: set[Waiter], most: int) -> None:
         self.node_id = node_id
         self.since = since
+        self._admitted = admitted
+        self._most = most
         self._changed = anyio.Event()
+
+    def admit(self) -> None:
+        """Its signature fits, so it counts.
+
+        Raises:
+            TooManyRequests: when it is one too many.
+        """
+        if self._most and len(self._admitted) >= self._most:
+            raise TooManyRequests(1, is_rate=False)
+        self._admitted.add(self)
 
     def wake(self) -> None:
         """The space may have changed."""
@@ -34,13 +50,18 @@ class Waiter:
 class Waiting:
     """Who waits for which space.
 
+    Args:
+        most: how many requests of one node may wait; 0: any number.
+
     Attributes:
         is_over: whether nobody is to wait any more, because the service stops.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 0) -> None:
         self.is_over = False
+        self._most = most
         self._waiters: dict[str, set[Waiter]] = {}
+        self._admitted: dict[str, set[Waiter]] = {}
         self._somebody = anyio.Event()
 
     @contextmanager
@@ -49,7 +70,8 @@ class Waiting:
 
         Who looks for changes within the block misses none: one that comes later wakes.
         """
-        waiter = Waiter(node_id, since)
+        admitted = self._admitted.setdefault(node_id, set())
+        waiter = Waiter(node_id, since, admitted, self._most)
         self._waiters.setdefault(node_id, set()).add(waiter)
         self._somebody.set()
         try:
@@ -60,10 +82,14 @@ class Waiting:
     def _remove(self, waiter: Waiter) -> None:
         others = self._waiters[waiter.node_id]
         others.discard(waiter)
+        self._admitted[waiter.node_id].discard(waiter)
         if not others:
-            del self._waiters[waiter.node_id]
+            del self._waiters[waiter.node_id], self._admitted[waiter.node_id]
         if not self._waiters:
             self._somebody = anyio.Event()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._admitted.values()))
 
     async def somebody(self) -> None:
         """Waits until there is somebody who waits."""

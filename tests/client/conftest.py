@@ -19,9 +19,9 @@ from smfs.client.client import Client, create_client
 from smfs.client.embedded import embedded_transport
 from smfs.client.view import View
 from smfs.service import Service, ServiceOptions, create_service
+from smfs.service.store.postgres_database import migrate
 from tests.postgres import Cluster
 from tests.replicas import suites
-from tests.replicas.databases import migrate
 from tests.replicas.rotation import Rotation, rotating
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "original"

@@ -29,6 +29,7 @@ ONLY = {
     "nacl": ("smfs.crypto",),
     "cryptography": ("smfs.crypto",),
     "httpx": ("smfs.client", "smfs.service.hooks"),
+    "prometheus_client": ("smfs.service.operating",),
     "pyfuse3": ("smfs.fuse",),
     "errno": ("smfs.fuse",),
     "trio": ("smfs.fuse", "smfs.cli"),

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.replicas.databases import made_database
 from tests.replicas.replicas import Replicas
 
 
-@pytest.fixture
-def replicas(tmp_path: Path) -> Iterator[Replicas]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def replicas(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Replicas]:
     """Three of them, which may call hooks on this machine."""
-    database = tmp_path / "service.db"
-    with Replicas(database, tmp_path, options=["--allow-private-hooks"]) as made:
+    is_postgres = request.param == "postgres"
+    with (
+        made_database(tmp_path, postgres=is_postgres) as database,
+        Replicas(database, tmp_path, options=["--allow-private-hooks"]) as made,
+    ):
         yield made

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from smfs.service.store.postgres_database import migrate
 from tests.postgres import Cluster
-from tests.replicas.replicas import PROGRAM
 
 
 @contextlib.contextmanager
@@ -21,8 +20,3 @@ def made_database(directory: Path, *, postgres: bool) -> Iterator[str | Path]:
         url = cluster.create_database()
         migrate(url)
         yield url
-
-
-def migrate(url: str) -> None:
-    """Makes the tables that services need, as an operator does."""
-    subprocess.run([PROGRAM, "service", "migrate", "--db", url], check=True, capture_output=True)

@@ -12,7 +12,7 @@ import pytest
 
 from smfs.protocol import canonical, requests, signing
 from smfs.service import Service
-from smfs.service.authentication import Refused
+from smfs.service.authentication import Evidence, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ async def test_strangers_cannot_fill_the_database(alice: Any, database: Path) ->
     assert remembered(database) == before
     refused = Refused()
     for number in range(20_000):
-        refused.add(number.to_bytes(64, "big"))
+        refused.add(Evidence(number.to_bytes(64, "big"), fits=False))
     assert (0).to_bytes(64, "big") not in refused
     assert (19_999).to_bytes(64, "big") in refused
     assert len(refused._seen) == 10_000

@@ -24,6 +24,7 @@ from smfs.protocol.changes import (
     SecretGone,
 )
 from smfs.service import Service, feed_rows
+from smfs.service.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -555,10 +556,11 @@ async def test_a_page_is_read_by_indices(
     service: Service, *, contents: bool, with_gone: bool
 ) -> None:
     """In the order of revisions, with nothing sorted and nothing scanned."""
-    connection = service._database._connection
+    assert isinstance(service._store, SqliteStore)
+    connection = service._store._writer
     assert connection is not None
-    query = feed_rows.changes_query(contents=contents, with_gone=with_gone)
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", (b"", 1, 1)).fetchall()
+    query = feed_rows.changes_query(content="content" if contents else None, with_gone=with_gone)
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", (b"", 1, 1, 10)).fetchall()
     lines = [row[3] for row in plan]
     assert not [line for line in lines if "TEMP B-TREE" in line or line.startswith("SCAN")]
     assert "MERGE (UNION ALL)" in lines

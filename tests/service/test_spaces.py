@@ -12,6 +12,7 @@ import pytest
 from smfs.crypto import identity
 from smfs.protocol import canonical, requests, spaces
 from smfs.service import Service
+from smfs.service.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +26,15 @@ def counting_steps(service: Service) -> Iterator[list[int]]:
         steps[0] += 1
         return 0
 
-    connection = service._database._connection
-    assert connection is not None
-    connection.set_progress_handler(count, 1)
+    assert isinstance(service._store, SqliteStore)
+    assert service._store._writer is not None
+    connections = [*service._store._readers, service._store._writer]
+    assert len(connections) == 2
+    for connection in connections:
+        connection.set_progress_handler(count, 1)
     yield steps
-    connection.set_progress_handler(None, 0)
+    for connection in connections:
+        connection.set_progress_handler(None, 0)
 
 
 async def test_the_listing_has_the_order_of_the_original(alice: Any, bob: Any) -> None:

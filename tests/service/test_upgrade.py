@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import pytest
 from smfs.crypto.box import seal_box
 from smfs.crypto.identity import Identity
 from smfs.protocol.changes import RECIPIENT, SENDER
-from smfs.service.file import APPLICATION_ID
+from smfs.service.store import schema
+from smfs.service.store.file import APPLICATION_ID
 
 pytestmark = pytest.mark.anyio
 
@@ -127,12 +127,12 @@ async def test_an_upgraded_database_is_like_a_new_one(
     async with restarting():
         pass
     fresh = tmp_path / "fresh.db"
-    script = Path(sys.modules["smfs.service"].__path__[0]) / "schema.sql"
     with closing(sqlite3.connect(fresh)) as connection:
-        connection.executescript(script.read_text())
+        for statement in schema.statements("schema.sql"):
+            connection.execute(statement)
     assert described(old) == described(fresh)
     with closing(sqlite3.connect(old)) as connection:
-        assert connection.execute("SELECT schema FROM service").fetchall() == [(2,)]
+        assert connection.execute("SELECT schema FROM service").fetchall() == [(schema.LATEST,)]
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         feeds = connection.execute("SELECT feed, floor - revision FROM spaces").fetchall()
@@ -161,9 +161,13 @@ async def test_an_upgrade_that_fails_changes_nothing(
 ) -> None:
     """It is one transaction."""
     before = described(old)
-    script = Path(sys.modules["smfs.service"].__path__[0]) / "upgrade.sql"
-    broken = re.sub(r"UPDATE service.*", "UPDATE nothing SET schema = 2;", script.read_text())
-    monkeypatch.setattr("importlib.resources.files", lambda _: FakeFiles(broken))
+    statements = schema.statements
+
+    def broken(script: str) -> Iterator[str]:
+        yield from statements(script)
+        yield "UPDATE nothing SET schema = 2"
+
+    monkeypatch.setattr(schema, "statements", broken)
     with pytest.raises(Exception, match="cannot use the database"):
         async with restarting():
             pass
@@ -171,18 +175,3 @@ async def test_an_upgrade_that_fails_changes_nothing(
     assert described(old) == before
     async with restarting() as service:
         assert service.node_id == SERVICE.node_id
-
-
-class FakeFiles:
-    """A package of one file, whatever it is called."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def joinpath(self, _name: str) -> FakeFiles:
-        """The file."""
-        return self
-
-    def read_text(self, _encoding: str) -> str:
-        """What is in it."""
-        return self._text

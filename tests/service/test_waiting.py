@@ -13,7 +13,9 @@ import pytest
 
 from smfs.crypto.box import box_from_json, open_box
 from smfs.protocol import canonical, changes, requests
-from smfs.service import Service, waiting, watch
+from smfs.service import Service, waiting
+from smfs.service.store import watch
+from smfs.service.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -345,7 +347,8 @@ async def test_thousands_may_wait(
                 if number % 100 == 0:
                     await board.until(number)
             assert threading.active_count() <= threads + 4
-            assert service._database._turn.statistics().tasks_waiting == 0
+            assert isinstance(service._store, SqliteStore)
+            assert not service._store._threads._calls
             assert service._room._free == room
             await alice.set("x", "1")
     assert {call.status for call in calls} == {200}

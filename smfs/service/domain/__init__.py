@@ -6,13 +6,24 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from smfs.crypto.box import Box
 from smfs.protocol import requests
 from smfs.protocol.requests import Request
 from smfs.service.domain import changes, codes, hooks, own, sharing, spaces
 from smfs.service.domain.changes import Page
-from smfs.service.domain.operation import Checked, Operation, Sealed
+from smfs.service.domain.operation import Checked, Operation, Sealed, SpaceLimits
 
-__all__ = ["EVENTS", "FUNCTIONS", "READING", "Checked", "Operation", "Page", "Sealed"]
+__all__ = [
+    "EVENTS",
+    "FUNCTIONS",
+    "READING",
+    "SEALING",
+    "Checked",
+    "Operation",
+    "Page",
+    "Sealed",
+    "SpaceLimits",
+]
 
 FUNCTIONS: Final[Mapping[type[Request], Callable[..., Any]]] = MappingProxyType(
     {
@@ -39,6 +50,14 @@ FUNCTIONS: Final[Mapping[type[Request], Callable[..., Any]]] = MappingProxyType(
     }
 )
 """The function of each request; it returns a box, a JSON object, `Sealed`, `Checked`, or None."""
+
+SEALING: Final[Mapping[type[Request], Callable[..., Box]]] = MappingProxyType(
+    {requests.SetSecret: own.seal_own, requests.ShareSecretTo: sharing.seal_shared}
+)
+"""What takes its time before the transaction: encrypts what is to be stored.
+
+Raises InvalidPoint when nothing can be encrypted to that node id.
+"""
 
 READING: Final = frozenset(
     {

@@ -33,8 +33,10 @@ def get_changes(op: Operation, request: requests.GetChanges) -> Page:
     since = 0 if begins else int(request.since)
     if since == state.revision:
         return _page(node_id, state, since, [], more=False, is_idle=True)
-    rows, more = op.rows.feed.page(node_id, since, contents=request.contents, with_gone=not begins)
-    return _page(node_id, state, since, rows, more=more, is_idle=False)
+    feed = op.rows.feed
+    rows, more = feed.page(node_id, since, contents=request.contents, with_gone=not begins)
+    told = [(row, feed.id_of(node_id, row)) for row in rows]
+    return _page(node_id, state, since, told, more=more, is_idle=False)
 
 
 def _begins_anew(request: requests.GetChanges, state: FeedRow) -> bool:
@@ -45,22 +47,28 @@ def _begins_anew(request: requests.GetChanges, state: FeedRow) -> bool:
 
 
 def _page(
-    node_id: str, state: FeedRow, since: int, rows: list[Row], *, more: bool, is_idle: bool
+    node_id: str,
+    state: FeedRow,
+    since: int,
+    rows: list[tuple[Row, bytes]],
+    *,
+    more: bool,
+    is_idle: bool,
 ) -> Page:
-    revision = rows[-1][0] if more else state.revision
+    revision = rows[-1][0][0] if more else state.revision
 
     def build() -> dict[str, object]:
-        page = Changes(state.feed, since, revision, more, tuple(map(_change, rows)))
+        page = Changes(state.feed, since, revision, more, tuple(_change(*each) for each in rows))
         return page.to_wire()
 
     return Page(node_id, build, is_idle)
 
 
-def _change(row: Row) -> Change:
-    revision, kind, went, other, secret_id, one_time, date, point, content = row
+def _change(row: Row, secret_id: bytes) -> Change:
+    revision, kind, went, other, _, one_time, date, point, content, _ = row
     other_id = other.hex()
     if kind == SECRET:
-        name = wtf8.decode(secret_id or b"")
+        name = wtf8.decode(secret_id)
         if went:
             return changes.SecretGone(revision, other_id, name)
         box = None if point is None else Box(point.hex(), content.hex())

@@ -20,17 +20,11 @@ def get_node_id(op: Operation, request: requests.GetNodeId) -> dict[str, object]
 def create_auth_code(op: Operation, request: requests.CreateAuthCode) -> None:
     """Makes a code that works once, and shares it to the asker as if the service were a sender."""
     node_id, sender = request.public_key, op.service.node_id
-    op.space(node_id)
+    space = op.space(node_id, lock=True)
     op.accepted(node_id, sender)
     code = secrets.token_hex(32)
     secret_id = f"{request.action}AuthCode"
+    box = seal_box(node_id, code.encode())
+    op.revision = op.put(space, node_id, sender, secret_id, box, one_time=True)
     op.rows.admission.add_code(code, request.action, node_id)
-    op.rows.put_secret(
-        node_id,
-        sender,
-        secret_id,
-        seal_box(node_id, code.encode()),
-        op.changed(node_id),
-        one_time=True,
-    )
     op.meet(node_id, Target(sender, secret_id))

@@ -9,7 +9,7 @@ from smfs.errors import HookNotFound, InvalidHookTarget, NotAccepted, QuotaExcee
 from smfs.protocol import requests
 from smfs.service.domain.operation import Checked, Operation
 from smfs.service.hook_rows import Hook, Target, new_hook_id
-from smfs.service.keys import OWN
+from smfs.service.store.keys import OWN, long_id
 
 _PER_TARGET: Final = 16
 _PER_SPACE: Final = 256
@@ -20,13 +20,15 @@ def add_notification_hook(op: Operation, request: requests.AddNotificationHook) 
     """Stores a hook; its URL is called for a check before the answer is given.
 
     Raises:
-        QuotaExceeded: for an endless URL, and for more hooks than can be called at every request.
+        QuotaExceeded: for an endless URL or secret id, and for more hooks than can be called at
+            every request.
     """
     node_id = request.public_key
-    op.space(node_id)
+    op.space(node_id, lock=True)
     target = _target(op, node_id, request.target_id, meet_sub_space=True)
     if (
         len(request.notify_url) > _URL_CHARACTERS
+        or long_id(target.secret_id or "") is not None
         or op.rows.hooks.count(node_id) >= _PER_SPACE
         or len(op.rows.hooks.on(node_id, target)) >= _PER_TARGET
     ):
@@ -54,7 +56,7 @@ def delete_notification_hook(op: Operation, request: requests.DeleteNotification
     hook = op.rows.hooks.find(node_id, hook_id) if space is not None else None
     if hook is None:
         raise HookNotFound(hook_id)
-    op.space(node_id)
+    op.space(node_id, lock=True)
     if hook.target.secret_id is not None:
         op.meet(node_id, hook.target)
     op.unmeet([hook])

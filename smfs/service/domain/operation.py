@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from smfs.crypto.box import Box
 from smfs.crypto.identity import Identity
-from smfs.errors import NotAccepted, SecretNotFound, SpaceNotFound
+from smfs.errors import InvalidPoint, NotAccepted, QuotaExceeded, SecretNotFound, SpaceNotFound
 from smfs.protocol.spaces import StoredSecret
 from smfs.service.hook_rows import Hook, Target
-from smfs.service.keys import OWN
 from smfs.service.rows import Rows, SpaceRow
+from smfs.service.store.keys import OWN
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,25 @@ class Checked:
     hook: Hook
 
 
+@dataclass(frozen=True)
+class SpaceLimits:
+    """How much a secret and a space may take.
+
+    Attributes:
+        content_bytes: of content, in one secret.
+        secrets: how many in one space, those from others included.
+        space_bytes: of ids and ciphertexts in one space.
+    """
+
+    content_bytes: int
+    secrets: int
+    space_bytes: int
+
+
+def _nothing_sealed() -> Box:
+    raise InvalidPoint
+
+
 @dataclass
 class Operation:
     """One request at work.
@@ -42,8 +62,10 @@ class Operation:
         rows: of its transaction.
         now: ms since 1970.
         service: the service's key.
-        content_bytes: the most bytes of content that a secret may have.
-        creator: who made the use-once auth code that was presented, if one was.
+        limits: of what a space and a secret may take.
+        creator: who made the use-once auth code that was presented (empty: the operator), if one
+            was.
+        sealed: gives what is to be stored, encrypted before the transaction, or raises why not.
         revision: the revision that the request gave to the asker's own space.
         met: the hooks on what the request has come across so far (PROTOCOL.md section 14).
         closed: the hooks on what had closed before the request came across it.
@@ -52,20 +74,25 @@ class Operation:
     rows: Rows
     now: int
     service: Identity
-    content_bytes: int
+    limits: SpaceLimits
     creator: str | None = None
+    sealed: Callable[[], Box] = _nothing_sealed
     revision: int | None = None
     met: list[Hook] = field(default_factory=list)
     closed: list[Hook] = field(default_factory=list)
     _hooked: dict[str, bool] = field(default_factory=dict)
 
-    def space(self, node_id: str) -> SpaceRow:
+    def space(self, node_id: str, *, lock: bool = False) -> SpaceRow:
         """An open space; its hooks are met.
+
+        Args:
+            node_id: whose.
+            lock: whether nobody else is to change it until the request is done.
 
         Raises:
             SpaceNotFound: when there is none.
         """
-        found = self.rows.space(node_id)
+        found = self.rows.space(node_id, lock=lock)
         if found is None:
             raise SpaceNotFound(node_id)
         self._hooked[node_id] = found.hooked
@@ -104,6 +131,30 @@ class Operation:
         ids = {hook.hook_id for hook in gone}
         self.met = [hook for hook in self.met if hook.hook_id not in ids]
 
+    def put(
+        self,
+        space: SpaceRow,
+        node_id: str,
+        from_id: str,
+        secret_id: str,
+        box: Box,
+        *,
+        one_time: bool = False,
+    ) -> int:
+        """Sets a secret in a locked space; returns the space's new revision.
+
+        Raises:
+            QuotaExceeded: when the space would hold more than it may; to replace something by
+                what is no larger is always allowed.
+        """
+        before = self.rows.secret_size(node_id, from_id, secret_id)
+        grown = len(box.encrypted_content_hex) // 2 - (before or 0)
+        if before is None and space.secrets >= self.limits.secrets:
+            raise QuotaExceeded
+        if grown > 0 and space.content_bytes + grown > self.limits.space_bytes:
+            raise QuotaExceeded
+        return self.rows.put_secret(node_id, from_id, secret_id, box, one_time=one_time)
+
     def changed(self, node_id: str) -> int:
         """A new revision of the asker's own space."""
         self.revision = self.rows.next_revision(node_id)
@@ -116,7 +167,8 @@ class Operation:
         self.closed += self.rows.hooks.on(node_id, Target())
         if from_id:
             self.closed += self.rows.hooks.on(node_id, Target(from_id))
-            self.rows.delete_sub_space(node_id, from_id)
-            self.rows.feed.sender_went(node_id, from_id, self.rows.next_revision(node_id))
+            revision = self.rows.delete_sub_space(node_id, from_id)
+            if revision is not None:
+                self.rows.feed.sender_went(node_id, from_id, revision)
         else:
             self.rows.delete_space(node_id)

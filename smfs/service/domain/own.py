@@ -7,16 +7,16 @@ from smfs.errors import NoSecretId, SecretNotFound
 from smfs.protocol import requests
 from smfs.service.domain.operation import Operation
 from smfs.service.hook_rows import Target
-from smfs.service.keys import OWN
+from smfs.service.store.keys import OWN
 
 
 def set_secret(op: Operation, request: requests.SetSecret) -> None:
     """Encrypts the envelope to its owner once more and stores it; hooks on the id stay."""
     node_id, secret_id = request.public_key, request.secret_id
-    box = seal_envelope_text(node_id, request.secret)
+    box = op.sealed()
     require_id(secret_id)
-    op.space(node_id)
-    op.rows.put_secret(node_id, OWN, secret_id, box, op.changed(node_id))
+    space = op.space(node_id, lock=True)
+    op.revision = op.put(space, node_id, OWN, secret_id, box)
     op.meet(node_id, Target(OWN, secret_id))
 
 
@@ -34,16 +34,21 @@ def delete_secret(op: Operation, request: requests.DeleteSecret) -> None:
     """Removes a secret and the hooks on it, which hear nothing of it."""
     node_id, secret_id = request.public_key, request.secret_id
     require_id(secret_id)
-    op.space(node_id)
-    if not op.rows.delete_secret(node_id, OWN, secret_id):
+    op.space(node_id, lock=True)
+    op.revision = op.rows.delete_secret(node_id, OWN, secret_id)
+    if op.revision is None:
         raise SecretNotFound(secret_id)
-    op.rows.feed.secret_went(node_id, OWN, secret_id, op.changed(node_id))
 
 
 def require_id(secret_id: str) -> None:
     """Raises NoSecretId for the empty id."""
     if not secret_id:
         raise NoSecretId
+
+
+def seal_own(request: requests.SetSecret) -> Box:
+    """What is stored of a secret that is set."""
+    return seal_envelope_text(request.public_key, request.secret)
 
 
 def seal_envelope_text(node_id: str, text: str) -> Box:

@@ -13,15 +13,17 @@ from smfs.service.hook_rows import Target
 def share_secret_to(op: Operation, request: requests.ShareSecretTo) -> None:
     """Puts an envelope into the recipient's sub space of the asker."""
     recipient, sender, secret_id = request.share_to_id, request.public_key, request.secret_id
-    box = seal_envelope_text(recipient, request.secret)
+    box = op.sealed()
     require_id(secret_id)
-    op.space(recipient)
+    space = op.space(recipient, lock=True)
     op.accepted(recipient, sender)
-    revision = op.rows.next_revision(recipient)
-    op.rows.put_secret(
-        recipient, sender, secret_id, box, revision, one_time=request.is_one_time_secret
-    )
+    op.put(space, recipient, sender, secret_id, box, one_time=request.is_one_time_secret)
     op.meet(recipient, Target(sender, secret_id))
+
+
+def seal_shared(request: requests.ShareSecretTo) -> Box:
+    """What is stored of a secret that is shared."""
+    return seal_envelope_text(request.share_to_id, request.secret)
 
 
 def check_share(op: Operation, request: requests.CheckShare) -> None:
@@ -31,7 +33,7 @@ def check_share(op: Operation, request: requests.CheckShare) -> None:
     op.space(request.share_to_id)
     op.accepted(request.share_to_id, request.public_key)
     op.met.clear()
-    if request.size > op.content_bytes:
+    if request.size > op.limits.content_bytes:
         raise TooLarge
 
 
@@ -39,14 +41,13 @@ def get_secret_from(op: Operation, request: requests.GetSecretFrom) -> Box:
     """One shared secret; one that is one-time is gone with the answer."""
     node_id, sender, secret_id = request.public_key, request.from_id, request.secret_id
     require_id(secret_id)
-    op.space(node_id)
+    op.space(node_id, lock=True)
     op.accepted(node_id, sender)
     found = op.secret(node_id, sender, secret_id)
     if found.box is None:
         raise SecretNotFound(secret_id)
     if found.is_one_time:
-        op.rows.delete_secret(node_id, sender, secret_id)
-        op.rows.feed.secret_went(node_id, sender, secret_id, op.changed(node_id))
+        op.revision = op.rows.delete_secret(node_id, sender, secret_id)
         op.rows.handed.add(node_id, request.signature, sender, secret_id, found.box)
     return found.box
 
@@ -67,9 +68,7 @@ def delete_shared_secret(op: Operation, request: requests.DeleteSharedSecret) ->
     """Takes back what the asker shared."""
     recipient, sender, secret_id = request.shared_to_id, request.public_key, request.secret_id
     require_id(secret_id)
-    op.space(recipient)
+    op.space(recipient, lock=True)
     op.accepted(recipient, sender)
-    if not op.rows.delete_secret(recipient, sender, secret_id):
+    if op.rows.delete_secret(recipient, sender, secret_id) is None:
         raise SecretNotFound(secret_id)
-    revision = op.rows.next_revision(recipient)
-    op.rows.feed.secret_went(recipient, sender, secret_id, revision)

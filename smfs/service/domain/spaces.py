@@ -10,15 +10,16 @@ from smfs.service.domain.operation import Operation, Sealed
 def open_secret_space(op: Operation, request: requests.OpenSecretSpace) -> None:
     """A new, empty space; one that is open stays as it is, but for its owner."""
     node_id, date = request.public_key, request.closure_date
+    op.rows.lock((node_id,))
     op.close(node_id, "")
     found = op.rows.space(node_id)
     if found is None:
         _check_date(op, date)
-        op.revision = op.rows.add_space(node_id, date, op.creator)
+        op.revision = op.rows.add_space(node_id, date, op.creator or None)
         return
     if date is not None and date != found.closure_date:
         raise ClosureDateFixed
-    if op.creator is not None:
+    if op.creator:
         op.rows.set_owner(node_id, op.creator)
         op.changed(node_id)
 
@@ -36,12 +37,15 @@ def get_secret_space(op: Operation, request: requests.GetSecretSpace) -> Sealed:
 
 def delete_secret_space(op: Operation, request: requests.DeleteSecretSpace) -> None:
     """Everything of the asker goes; fine when there was nothing."""
-    op.rows.delete_space(request.public_key)
+    node_id = request.public_key
+    op.rows.lock((node_id, *op.rows.senders(node_id)))
+    op.rows.delete_space(node_id)
 
 
 def open_sub_space(op: Operation, request: requests.OpenSubSpace) -> None:
     """Accepts a sender; one who is accepted stays as he is, whatever the date."""
     node_id, from_id = request.public_key, request.from_id
+    op.rows.lock((node_id, from_id))
     op.space(node_id)
     op.close(node_id, from_id)
     if op.rows.has_sub_space(node_id, from_id):
@@ -64,10 +68,12 @@ def get_sub_space(op: Operation, request: requests.GetSubSpace) -> Sealed:
 def delete_sub_space(op: Operation, request: requests.DeleteSubSpace) -> None:
     """Stops accepting a sender."""
     node_id, from_id = request.public_key, request.from_id
+    op.rows.lock((node_id, from_id))
     op.space(node_id)
     op.accepted(node_id, from_id, meet=False)
-    op.rows.delete_sub_space(node_id, from_id)
-    op.rows.feed.sender_went(node_id, from_id, op.changed(node_id))
+    op.revision = op.rows.delete_sub_space(node_id, from_id)
+    if op.revision is not None:
+        op.rows.feed.sender_went(node_id, from_id, op.revision)
 
 
 def _check_date(op: Operation, date: float | None) -> None:

@@ -1,9 +1,11 @@
--- The service's database. Every key begins with the node id of a space, and no request but those
+-- The service's database, for both engines: SQLite takes it as it is, for PostgreSQL the names of
+-- the types are translated. Every key begins with the node id of a space, and no request but those
 -- that share touches the rows of two spaces. Node ids are the 32 bytes of the public key, secret
--- ids are WTF-8, moments are milliseconds since 1970.
+-- ids are WTF-8 (one of more than 1,000 bytes: FF and its SHA-256, with the id in long_id: an
+-- index of PostgreSQL takes no more), moments are milliseconds since 1970.
 
 CREATE TABLE service (
-    only    INTEGER PRIMARY KEY CHECK (only = 1),
+    "only"  INTEGER PRIMARY KEY CHECK ("only" = 1),
     schema  INTEGER NOT NULL,        -- a program refuses a schema that is newer than itself
     id      BLOB NOT NULL,           -- of this database: 16 random bytes, never changed
     seed    BLOB NOT NULL            -- the service's Ed25519 secret key
@@ -18,7 +20,9 @@ CREATE TABLE spaces (
     hooked        INTEGER NOT NULL DEFAULT 0,  -- whether anything of the space ever had a hook
     feed          BLOB NOT NULL DEFAULT x'',  -- of this opening: 16 random bytes
     floor         INTEGER NOT NULL DEFAULT 0, -- of what went up to this revision some is forgotten
-    remembered    INTEGER NOT NULL DEFAULT 0  -- how many rows of `gone` there are
+    remembered    INTEGER NOT NULL DEFAULT 0, -- how many rows of `gone` there are
+    secrets       INTEGER NOT NULL DEFAULT 0, -- how many secrets, those from others included
+    bytes         INTEGER NOT NULL DEFAULT 0  -- of their ids and contents
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sub_spaces (
@@ -41,6 +45,7 @@ CREATE TABLE secrets (
     place      INTEGER NOT NULL,     -- the revision of its first setting: the order of listings
     revision   INTEGER NOT NULL,     -- of its last change
     hooked     INTEGER NOT NULL DEFAULT 0,
+    long_id    BLOB,
     PRIMARY KEY (node_id, from_id, secret_id),
     FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
 ) STRICT;
@@ -60,6 +65,7 @@ CREATE TABLE gone (                  -- what was there, so that the feed can tel
     other_id   BLOB NOT NULL,        -- the other side; empty for an own secret
     secret_id  BLOB,
     time       INTEGER NOT NULL,
+    long_id    BLOB,
     PRIMARY KEY (node_id, revision),
     FOREIGN KEY (node_id) REFERENCES spaces ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
@@ -92,16 +98,34 @@ CREATE TABLE hooks (
 
 CREATE INDEX hooks_by_target ON hooks (node_id, from_id, secret_id);
 
+CREATE TABLE deliveries (            -- what hooks have yet to be told, whether they are there or not
+    node_id      BLOB NOT NULL,
+    delivery_id  BLOB NOT NULL,      -- 16 random bytes
+    hook_id      BLOB NOT NULL,
+    url          TEXT NOT NULL,      -- JSON
+    body         BLOB NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    due          INTEGER NOT NULL,   -- whoever takes it moves this on, so that nobody else does
+    PRIMARY KEY (node_id, delivery_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE auth_codes (            -- those that work once; they are gone when they were used
     digest   BLOB NOT NULL PRIMARY KEY,  -- SHA-256 of its text: nobody can use what is read here
     action   TEXT NOT NULL,          -- JSON, so that any text fits
-    creator  BLOB NOT NULL
+    creator  BLOB NOT NULL,          -- empty: the operator
+    made     INTEGER NOT NULL DEFAULT 0,
+    note     TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE used_signatures (       -- of requests that were let in
+CREATE TABLE used_signatures (       -- of requests that were let in and may have changed something
+    node_id    BLOB NOT NULL,        -- who signed
     timestamp  INTEGER NOT NULL,     -- the request's; once it is refused, the row can go
     signature  BLOB NOT NULL,        -- bytes: the case of its hex makes no other one of it
-    PRIMARY KEY (timestamp, signature)
+    PRIMARY KEY (node_id, timestamp, signature)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE locks (                 -- always empty: a row in it stands for a node without a space
+    node_id  BLOB NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX spaces_by_end ON spaces (closure_date) WHERE closure_date IS NOT NULL;
@@ -115,3 +139,5 @@ CREATE INDEX sub_spaces_by_place ON sub_spaces (node_id, place);
 CREATE INDEX recipients_by_revision ON recipients (node_id, revision);
 CREATE INDEX gone_by_time ON gone (time);
 CREATE INDEX handed_out_by_time ON handed_out (time);
+CREATE INDEX deliveries_by_due ON deliveries (due);
+CREATE INDEX used_signatures_by_time ON used_signatures (timestamp);

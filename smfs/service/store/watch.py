@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from smfs.service.keys import node_key
+from smfs.service.store.keys import node_key
 from smfs.service.waiting import Waiter, Waiting
 
 _PAUSE_S: Final = 0.03

@@ -1,0 +1,138 @@
+"""Threads for what blocks, and the way back from them to the event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from smfs.errors import ServiceBusy
+
+T = TypeVar("T")
+Post = Callable[[Callable[[], None]], object]
+
+_IDLE_S: Final = 60.0
+
+
+def poster() -> Post:
+    """A function for any thread: has the event loop that runs now call something."""
+    token: Any = anyio.lowlevel.current_token().native_token
+    return getattr(token, "run_sync_soon", None) or token.call_soon_threadsafe  # type: ignore[no-any-return]
+
+
+class Outcome(Generic[T]):
+    """What a call in a thread will come to; made and awaited on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._came = anyio.Event()
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self.is_abandoned = False
+
+    def set(self, value: T) -> None:
+        """It went well; for any thread, which then has the event loop call `show`."""
+        self._value = value
+
+    def fail(self, error: BaseException) -> None:
+        """It failed."""
+        self._error = error
+
+    def show(self) -> None:
+        """Lets go who waits."""
+        self._came.set()
+
+    async def ready(self) -> None:
+        """Waits until it came, whatever it is."""
+        await self._came.wait()
+
+    async def wait(self) -> T:
+        """The value, or the error raised; a cancelled wait abandons it."""
+        try:
+            await self._came.wait()
+        except BaseException:
+            self.is_abandoned = True
+            raise
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # its traceback would keep this frame, and this frame it
+        return self._value  # type: ignore[return-value]  # T may be None
+
+
+class Threads:
+    """A few threads that take what there is to do in its order.
+
+    Args:
+        count: how many at the most; they start when they are needed.
+        waiting: how much may wait.
+    """
+
+    def __init__(self, count: int, waiting: int) -> None:
+        self._count = count
+        self._most = waiting
+        self._calls: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._idle = 0
+        self._threads = 0
+        self._is_over = False
+
+    def start(self, call: Callable[[], None]) -> None:
+        """Has a thread call it; it must not raise.
+
+        Raises:
+            ServiceBusy: when too much waits already, or nothing is to be begun any more.
+        """
+        with self._changed:
+            if self._is_over:
+                raise ServiceBusy("the service ends")
+            if len(self._calls) >= self._most:
+                raise ServiceBusy("too many requests wait for the database")
+            self._calls.append(call)
+            if self._idle:
+                self._changed.notify()
+            elif self._threads < self._count:
+                self._threads += 1
+                threading.Thread(target=self._run, name="store", daemon=True).start()
+
+    def _run(self) -> None:
+        while (call := self._next()) is not None:
+            call()
+            del call  # what it holds is not to wait for the next one
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            while not self._calls:
+                self._idle += 1
+                came = not self._is_over and self._changed.wait(_IDLE_S)
+                self._idle -= 1
+                if not came and not self._calls:
+                    self._threads -= 1
+                    self._changed.notify_all()
+                    return None
+            return self._calls.popleft()
+
+    def finish(self) -> None:
+        """Waits until all that was begun is done and no thread is left; blocks."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+            while self._threads:
+                self._changed.wait()
+
+    def begin(self) -> None:
+        """Lets calls be started, also after an end."""
+        with self._changed:
+            self._is_over = False
+
+
+def settle(outcome: Outcome[Any], call: Callable[[], Any]) -> None:
+    """Takes what a call comes to; for its thread."""
+    try:
+        outcome.set(call())
+    except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
+        outcome.fail(error)
