@@ -31,15 +31,16 @@ from tests.faults.blocks import block
 from tests.replicas.hooks import Heard
 from tests.replicas.ledger import Content, Ledger, Slot
 
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 """Of each client: a machine that runs all of it at once is slow, and that is no error."""
 
-CAUGHT_UP_S: Final = 60.0
+CAUGHT_UP_S: Final = 120.0
 """For a follower, or the hooks, to know everything in the end."""
 
 _CODE: Final = "openSecretSpace"
 _IDS: Final = ("a", "b/c", "d")
 _READERS: Final = 3
+_AFTER_AN_ERROR_S: Final = 1.0
 _COPIES: Final = 4
 _END: Final = "end"
 _UNDECIDED: Final = {0, 429, 503}  # no answer, or to come back later
@@ -101,12 +102,17 @@ class Worker(abc.ABC):
         for client in self._clients:
             await client.aclose()
 
+    async def failed(self, kind: str, error: Exception) -> None:
+        """Notes what a client was told instead of an answer, and pauses as people would."""
+        self.ledger.errors.append(f"{kind}: {error!r}")
+        await trio.sleep(_AFTER_AN_ERROR_S)
+
     async def tell(self, kind: str, asked: Awaitable[object]) -> bool:
         """Does what is to be acknowledged; whether it was."""
         try:
             await asked
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"{kind}: {error!r}")
+            await self.failed(kind, error)
             return False
         self.ledger.done[kind] += 1
         return True
@@ -119,7 +125,7 @@ class Worker(abc.ABC):
         except (SecretNotFound, NotAccepted):
             found = None
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"{kind}: {error!r}")
+            await self.failed(kind, error)
             return
         self.ledger.done[kind] += 1
         slot.check(found, self.ledger)
@@ -249,7 +255,7 @@ class Sharer(Following):
         except NotAccepted:
             self.ledger.done["refused"] += 1
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"refused: {error!r}")
+            await self.failed("refused", error)
         else:
             self.ledger.complaints.append("shared with somebody who does not accept that")
         await self.tell("accept", self.recipient.accept_secrets_from(self.sender))
@@ -412,7 +418,7 @@ class Hooked(Worker):
         try:
             written = await self.view.write_own("told", self.place.content().encode())
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"set: {error!r}")
+            await self.failed("set", error)
             return
         self.written.add(written.token)
         self.ledger.done["set"] += 1
