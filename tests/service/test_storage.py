@@ -24,7 +24,7 @@ from smfs.service.app import system_now
 from smfs.service.store.file import APPLICATION_ID
 from smfs.service.store.sqlite import SqliteStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
 Ask = Callable[..., Awaitable[Any]]
 CANARY = "canary-5c1f6b8e"
