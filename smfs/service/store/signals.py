@@ -85,7 +85,9 @@ class Signals:
         while not self._end.is_set():
             try:
                 with self._connected() as connection:
-                    while self._changed.wait() and not self._end.is_set():
+                    # The last things are said, too; and what `_say_all` clears may be the end's.
+                    while not self._end.is_set() or self._untold:
+                        self._changed.wait()
                         self._say_all(connection)
             except psycopg.Error:
                 # What was taken and not said is found by the others' polls.
