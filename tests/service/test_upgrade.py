@@ -20,7 +20,7 @@ from smfs.protocol.changes import RECIPIENT, SENDER
 from smfs.service.store import schema
 from smfs.service.store.file import APPLICATION_ID
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
 SCHEMA_1 = Path(__file__).with_name("schema_1.sql").read_text()
 SERVICE = Identity(b"\5" * 32)

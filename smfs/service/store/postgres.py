@@ -66,6 +66,10 @@ class _Connection(psycopg.Connection[Any]):
         self.is_warned = self.is_warned or notice.severity_nonlocalized == "WARNING"
 
 
+class _Committed(Exception):
+    """Raised within work: an earlier attempt that was in doubt had been committed."""
+
+
 class _Attempts:
     """The attempts of one transaction.
 
@@ -102,12 +106,18 @@ class _Transaction(Transaction):
         return self._connection.execute(_translated(statement), parameters, binary=True)
 
     def use_signature(self, signature: Signature, *, keep: bool) -> bool:
+        row = (signature.node_id, signature.timestamp, signature.value)
         if not self._is_reading:
             is_new = super().use_signature(signature, keep=keep)
             if not is_new and self._attempts.in_doubt is not None:
-                raise Undone(self._attempts.in_doubt[0])
+                # Written once more, for a commit that waits for the standby: that one may not have.
+                self.execute(
+                    "UPDATE used_signatures SET timestamp = timestamp"
+                    " WHERE node_id = ? AND timestamp = ? AND signature = ?",
+                    row,
+                )
+                raise _Committed
             return is_new
-        row = (signature.node_id, signature.timestamp, signature.value)
         if keep:
             added = self.execute(
                 "INSERT INTO seen_signatures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
@@ -284,6 +294,8 @@ class PostgresStore(Store):
         connection.execute(begin.encode())
         try:
             value = work(transaction)
+        except _Committed:
+            [value] = attempts.in_doubt or (None,)
         except Undone as undone:
             connection.execute("ROLLBACK")
             return undone.outcome  # type: ignore[no-any-return]

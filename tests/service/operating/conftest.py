@@ -17,7 +17,8 @@ from smfs.service.operating import Operating, OperatingOptions, PrometheusMeters
 from tests.service.operating.backed import Backed, Message, Samples, parsed
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Answer, App, Follower, Node
+    from tests.service.followers import Follower
+    from tests.service.nodes import Answer, App, Node
 
     Figures = Callable[[Operating], Awaitable[Samples]]
     Ask = Callable[..., Awaitable[Answer]]
