@@ -254,6 +254,9 @@ class SqliteStore(Store):
             # All of them are undone for one's fault; alone each has its own outcome.
             for job in jobs:
                 self._carry_out_alone(job)
+        except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
+            for job in jobs:
+                job.outcome.fail(error)
         self._show(jobs)
 
     def _carry_out_alone(self, job: _Job[Any]) -> None:
