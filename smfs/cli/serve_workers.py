@@ -23,8 +23,8 @@ from typing import Final
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from smfs.cli.databases import FILE_VARIABLE, VARIABLE
 from smfs.cli.exits import FAILED, ReportedFailure
-from smfs.cli.serve_database import FILE_VARIABLE, VARIABLE
 from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started
