@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from typing import Any, Final
 
@@ -17,7 +18,9 @@ from smfs.service.store import schema
 _log: Final = logging.getLogger(__name__)
 
 _FIRST: Final = 3
-_ADVISORY: Final = 0x736D6673  # "smfs"; who migrates holds it
+ADVISORY: Final = 0x736D6673  # "smfs"
+"""The advisory lock that whoever migrates holds."""
+
 _DEFAULTS: Final = {
     "application_name": "smfs",
     "connect_timeout": "3",
@@ -36,6 +39,8 @@ def complete(url: str) -> str:
     Raises:
         ConfigError: when it is none.
     """
+    if _may_show_password(url):
+        raise ConfigError("`@`, `/` and `?` in a password are %40, %2F and %3F in a URL")
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:
@@ -46,6 +51,12 @@ def complete(url: str) -> str:
         given.setdefault("target_session_attrs", "read-write")
     settings: dict[str, Any] = {**_DEFAULTS, **given, "options": options}
     return make_conninfo(**settings)
+
+
+def _may_show_password(url: str) -> bool:
+    """Whether libpq would take a part of the password for a host, a port or a name."""
+    authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    return url.count("@") > authority.count("@") or authority.count("@") > 1
 
 
 def shown(conninfo: str) -> str:
@@ -104,16 +115,17 @@ def migrate(url: str, wanted: Identity | None = None) -> tuple[int | None, int]:
     try:
         with psycopg.connect(conninfo) as connection:
             connection.execute("SET LOCAL lock_timeout = 0")
-            _try(connection, f"SELECT pg_advisory_xact_lock({_ADVISORY})")
-            return _migrate(connection, shown(conninfo), wanted)
+            _try(connection, f"SELECT pg_advisory_xact_lock({ADVISORY})")
+            return make_or_upgrade(connection, shown(conninfo), wanted)
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(f"cannot use the database {shown(conninfo)}: {reason}") from None
 
 
-def _migrate(
+def make_or_upgrade(
     connection: psycopg.Connection[Any], name: str, wanted: Identity | None
 ) -> tuple[int | None, int]:
+    """As `migrate`, in a transaction of the caller's, who holds the lock (`ADVISORY`)."""
     before = version_of(connection)
     if before is None:
         for script in ("schema.sql", "postgres.sql"):
