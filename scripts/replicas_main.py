@@ -119,6 +119,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = main()
+    except* KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

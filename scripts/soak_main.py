@@ -211,14 +211,17 @@ def arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """SIGTERM is an interrupt too, so that everything is cleaned up."""
+    """SIGTERM is an interrupt too, and both work where a shell runs this behind it."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def main() -> int:
@@ -245,6 +248,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = main()
+    except* KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

@@ -42,6 +42,7 @@ _IDS: Final = ("a", "b/c", "d")
 _READERS: Final = 3
 _AFTER_AN_ERROR_S: Final = 1.0
 _COPIES: Final = 4
+_LATE_S: Final = 5.0  # far more than a wake-up takes, and less than the poll that makes up for one
 _END: Final = "end"
 _UNDECIDED: Final = {0, 429, 503}  # no answer, or to come back later
 
@@ -162,6 +163,26 @@ class Following(Worker):
         """Follows until it is cancelled."""
         await self.view.follow()
 
+    async def hears_of(self, name: str, content: Content, sender: str | None = None) -> None:
+        """Waits until the follower knows a secret as it was acknowledged."""
+        began = trio.current_time()
+        with trio.move_on_after(CAUGHT_UP_S) as waiting:
+            while True:
+                generation = self.view.generation
+                if await self._known(name, sender) == content:
+                    break
+                await self.view.wait_for_change(generation)
+        self.ledger.expect(f"a follower never heard of {name}", holds=not waiting.cancelled_caught)
+        self.ledger.done["change heard of late"] += trio.current_time() - began > _LATE_S
+
+    async def _known(self, name: str, sender: str | None) -> Content:
+        try:
+            if sender is None:
+                return (await self.view.read_own(name)).content.decode()
+            return (await self.view.read_from(sender, name)).content.decode()
+        except (SecretNotFound, NotAccepted):
+            return None
+
     async def end(self) -> None:
         """What the follower knows is what the service lists."""
         await super().end()
@@ -203,6 +224,7 @@ class Owner(Following):
         slot.attempted(content)
         if await self.tell(kind, asked):
             slot.acknowledged(content)
+            await self.hears_of(name, content)
         await self.read("get", self.other.get_secret(name), slot)
 
     async def end(self) -> None:
@@ -241,6 +263,7 @@ class Sharer(Following):
             asked = self.sender.share_secret_to(self.recipient, name, content)
             if await self.tell("share", asked):
                 slot.acknowledged(content)
+                await self.hears_of(name, content, self.sender.node_id)
         await self._read_all()
 
     async def _begin_anew(self) -> None:
