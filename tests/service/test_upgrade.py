@@ -147,6 +147,7 @@ def opener(database: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_processes_upgrade_at_once(old: Path) -> None:
     """One of them does it, and none fails."""
     for one in [opener(old) for _ in range(3)]:
