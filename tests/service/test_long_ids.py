@@ -42,6 +42,7 @@ async def test_own_ones(alice: Node, follow: Callable[[Node], Any], place: Place
     for number, secret_id in enumerate(IDS):
         told = full.secrets["", secret_id]
         assert isinstance(told, SecretChanged)
+        assert told.box is not None
         assert open_box(alice.identity, told.box).decode() == f"{number}"
     assert rows(place, "SELECT secrets FROM spaces") == [(len(IDS),)]
     for secret_id in IDS:
