@@ -66,7 +66,7 @@ class _Connection(psycopg.Connection[Any]):
         self.is_warned = self.is_warned or notice.severity_nonlocalized == "WARNING"
 
 
-class _Committed(Exception):
+class _Committed(Undone):
     """Raised within work: an earlier attempt that was in doubt had been committed."""
 
 
@@ -116,7 +116,7 @@ class _Transaction(Transaction):
                     " WHERE node_id = ? AND timestamp = ? AND signature = ?",
                     row,
                 )
-                raise _Committed
+                raise _Committed(self._attempts.in_doubt[0])
             return is_new
         if keep:
             added = self.execute(
@@ -294,8 +294,8 @@ class PostgresStore(Store):
         connection.execute(begin.encode())
         try:
             value = work(transaction)
-        except _Committed:
-            [value] = attempts.in_doubt or (None,)
+        except _Committed as committed:
+            value = committed.outcome
         except Undone as undone:
             connection.execute("ROLLBACK")
             return undone.outcome  # type: ignore[no-any-return]
