@@ -41,12 +41,7 @@ def rows(place: Place, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         values: for them.
     """
     with _connected(place) as connection:
-        if isinstance(connection, psycopg.Connection):
-            statement = re.sub(r"\?", "%s", statement)
-        cursor = connection.execute(statement, values)
-        found = cursor.fetchall() if cursor.description else []
-        connection.commit()
-    return found
+        return _rows(connection, statement, values)
 
 
 def count(place: Place, table: str) -> int:
@@ -57,11 +52,25 @@ def count(place: Place, table: str) -> int:
 
 def dump(place: Place, *, without: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables, in some fixed order."""
-    return {
-        table: sorted(rows(place, f"SELECT * FROM {table}"), key=repr)
-        for table in TABLES
-        if table not in without
-    }
+    with _connected(place) as connection:
+        return {
+            table: sorted(_rows(connection, f"SELECT * FROM {table}"), key=repr)
+            for table in TABLES
+            if table not in without
+        }
+
+
+def _rows(
+    connection: sqlite3.Connection | psycopg.Connection[Any],
+    statement: str,
+    values: tuple[Any, ...] = (),
+) -> list[tuple[Any, ...]]:
+    if isinstance(connection, psycopg.Connection):
+        statement = re.sub(r"\?", "%s", statement)
+    cursor = connection.execute(statement, values)
+    found = cursor.fetchall() if cursor.description else []
+    connection.commit()
+    return found
 
 
 @contextmanager

@@ -519,10 +519,12 @@ async def live(nodes: list[Any], followers: list[Any], clock: Any, chance: Rando
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+# The pool of connections throws dice in a thread of its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @given(seed=st.integers(0, 2**32))
 async def test_the_pages_add_up_to_the_listing(
     service: Service, node: Callable[..., Any], clock: Any, follow: Follow, seed: int
@@ -547,6 +549,7 @@ async def test_the_pages_add_up_to_the_listing(
 # --- cost -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("contents", [False, True])
 @pytest.mark.parametrize("with_gone", [False, True])
 async def test_a_page_is_read_by_indices(

@@ -292,6 +292,7 @@ async def test_a_full_disk_is_no_end(
     assert await alice.get("x") == "after"
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_processes_start_and_write_at_once(database: Path) -> None:
     """On a database that is not there yet: nobody fails, and nothing is lost."""
     seeds = [f"{number:02x}" * 32 for number in range(1, 5)]
@@ -305,6 +306,7 @@ async def test_many_processes_start_and_write_at_once(database: Path) -> None:
     assert execute(database, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("lines", [1, 7, 40])
 async def test_what_was_acknowledged_survives_a_kill(database: Path, ask: Ask, lines: int) -> None:
     """`kill -9` in the middle of writing: every write that was answered is there, whole."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from smfs.service.admin.migrating import migrate
 from smfs.service.admin.tables import tables
 from smfs.service.store import is_url
 from tests.postgres import Cluster
-from tests.service.conftest import START_MS, Clock, Listener, Node
+from tests.service.listeners import Listener
+from tests.service.nodes import START_MS, Clock, Node
 
 ALICE, BOB, CAROL, DAVE, STRANGER = (Identity(bytes([number]) * 32) for number in range(1, 6))
 FAR = 4e12
@@ -62,6 +63,7 @@ async def use(place: Place, listener: Listener) -> None:
 
 async def _open_by_code(alice: Node, dave: Node, service: str) -> None:
     """Dave's space gets an owner, and another code is left."""
+    code = ""
     for _ in range(2):
         await alice.do(requests.CreateAuthCode, action="openSecretSpace")
         given = await alice.do(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -33,6 +34,12 @@ class Ticks:
     def __call__(self) -> float:
         """Now."""
         return self.seconds
+
+
+@pytest.fixture
+def place(database: Path) -> Path:
+    """The layer is the same over either engine."""
+    return database
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ async def test_undone_work_leaves_its_outcome_only(store: Store, place: Place) -
     assert await store.write(putting(b"a", error=Undone("refused"))) == "refused"
     assert kept(place) == set()
 
-    def refuse(_transaction: Transaction) -> None:
+    def refuse(_transaction: Transaction) -> Any:
         raise Undone("refused")
 
     assert await store.read(lambda: refuse) == "refused"
@@ -132,7 +132,7 @@ async def test_a_signature_is_used_once(store: Store) -> None:
     def use(transaction: Transaction, *, keep: bool = True) -> bool:
         return transaction.use_signature(used, keep=keep)
 
-    def use_and_undo(transaction: Transaction) -> None:
+    def use_and_undo(transaction: Transaction) -> Any:
         raise Undone(use(transaction))
 
     for run in (store.write, store.read):
