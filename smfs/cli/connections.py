@@ -20,6 +20,7 @@ _log: Final = logging.getLogger(__name__)
 _SILENT_S: Final = 15.0
 _FAREWELL_S: Final = 2.0  # for the other side of TLS to say that it closes, too
 _REST_S: Final = 0.1  # when accepting fails
+_ACCEPTED_AT_ONCE: Final = 64  # before anything else has its turn
 _MOST: Final = 16_384
 _OTHER_FILES: Final = 512  # the database, hooks, and those that were accepted but not yet counted
 
@@ -99,14 +100,15 @@ class BoundedProtocol(GuardedProtocol):
             self._due = None
 
 
-class TlsListener:
+class Listener:
     """Accepts connections, and bounds them from then on: how many, and how long a handshake takes.
 
-    Left to the loop, handshakes are seen by nobody, and those that never end are without number.
+    Left to the loop, handshakes are seen by nobody, and those that never end are without number;
+    and uvloop accepts one connection a turn, so that those who come wait for those who are there.
 
     Args:
         listener: where.
-        context: of the handshakes.
+        context: of the handshakes; None: there are none.
         protocol: makes what has a connection after its handshake.
         is_full: tells, given how many handshakes there are, whether one more is too many.
     """
@@ -114,52 +116,68 @@ class TlsListener:
     def __init__(
         self,
         listener: socket.socket,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         protocol: Callable[[], BoundedProtocol],
         is_full: Callable[[int], bool],
     ) -> None:
         listener.setblocking(False)  # noqa: FBT003 - it takes no keyword
         self._listener = listener
-        self._context = context
+        self._handshake: dict[str, Any] = {}
+        if context is not None:
+            self._handshake = {
+                "ssl": context,
+                "ssl_handshake_timeout": _SILENT_S,
+                "ssl_shutdown_timeout": _FAREWELL_S,
+            }
         self._protocol = protocol
         self._is_full = is_full
         self._handshakes: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._accepting = self._loop.create_task(self._accept())
+        self._rest: asyncio.TimerHandle | None = None
+        self._go_on()
 
     def close(self) -> None:
-        """Accepts no more; as uvicorn calls it."""
-        self._accepting.cancel()
-        for handshake in self._handshakes:
-            handshake.cancel()  # nothing was asked yet
+        """Accepts no more; as uvicorn calls it, more than once."""
+        if self._listener.fileno() < 0:
+            return
+        self._loop.remove_reader(self._listener)
+        if self._rest is not None:
+            self._rest.cancel()
+        self._listener.close()
+        if self._handshake:
+            for handshake in self._handshakes:
+                handshake.cancel()  # nothing was asked yet
 
     async def wait_closed(self) -> None:
         """As uvicorn calls it."""
-        await asyncio.wait({self._accepting, *self._handshakes})
+        if self._handshakes:
+            await asyncio.wait(self._handshakes)
 
-    async def _accept(self) -> None:
-        while True:
+    def _go_on(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                connection, _ = await self._loop.sock_accept(self._listener)
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
             except OSError as error:  # gone before it was accepted, or out of descriptors
                 _log.warning("a connection was not accepted: %s", error.strerror)
-                await asyncio.sleep(_REST_S)
-                continue
-            if self._is_full(len(self._handshakes)):
-                connection.close()
-                continue
-            task = self._loop.create_task(self._shake_hands(connection))
+                self._loop.remove_reader(self._listener)
+                self._rest = self._loop.call_later(_REST_S, self._go_on)
+                return
+            task = self._loop.create_task(self._begin(connection))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    async def _begin(self, connection: socket.socket) -> None:
+        if self._is_full(len(self._handshakes) - 1):
+            connection.close()
+            return
+        connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
         # No TLS, too old a version, too late, or gone: all the same to this side.
         with contextlib.suppress(OSError):
-            await self._loop.connect_accepted_socket(
-                self._protocol,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=_SILENT_S,
-                ssl_shutdown_timeout=_FAREWELL_S,
-            )
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.connect_accepted_socket(self._protocol, connection, **self._handshake)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import uvicorn
 
-from smfs.cli.connections import BoundedProtocol, Policy, TlsListener
+from smfs.cli.connections import BoundedProtocol, Listener, Policy
 
 _LAST_LOOK_S: Final = 0.05  # for what had arrived before the listeners were closed
 
@@ -71,13 +71,10 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn calls it."""
-        if self._tls is None:
-            await super().startup(sockets)
-            return
-        self.servers = [self._tls_listener(self._tls, each) for each in sockets or []]
+        self.servers = [self._listener(each) for each in sockets or []]
         self.started = True
 
-    def _tls_listener(self, tls: ssl.SSLContext, listener: socket.socket) -> Any:
+    def _listener(self, listener: socket.socket) -> Any:
         def protocol() -> BoundedProtocol:
             return BoundedProtocol(
                 self._policy,
@@ -89,7 +86,7 @@ class DrainingServer(uvicorn.Server):
         def is_full(handshakes: int) -> bool:
             return handshakes + len(self.server_state.connections) >= self._policy.most
 
-        return TlsListener(listener, tls, protocol, is_full)
+        return Listener(listener, self._tls, protocol, is_full)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn calls it."""

@@ -10,8 +10,8 @@ from typing import Final
 from smfs.cli.serve_options import Address
 from smfs.errors import ConfigError
 
-ACCEPTED_AT_ONCE: Final = 128
-"""The most connections that the loop takes before it looks at anything else."""
+BACKLOG: Final = 4096
+"""How many connections wait at the most until they are accepted; the kernel may allow fewer."""
 
 
 def listening(address: Address, *, is_shared: bool = False) -> socket.socket:
@@ -34,7 +34,7 @@ def listening(address: Address, *, is_shared: bool = False) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address.host, address.port))
-        listener.listen(ACCEPTED_AT_ONCE)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(f"cannot listen on {address}: {error.strerror}") from None

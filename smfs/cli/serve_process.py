@@ -17,7 +17,6 @@ import uvloop
 
 from smfs.cli.connections import BoundedProtocol, Policy, most_connections
 from smfs.cli.serve_draining import DrainingServer
-from smfs.cli.serve_listener import ACCEPTED_AT_ONCE
 from smfs.cli.serve_options import METRICS_TOKEN
 from smfs.cli.serve_proxies import Application, TrustedProxies
 from smfs.cli.serve_tls import Tls, loaded_tls
@@ -172,7 +171,6 @@ def server_of(
         application,
         loop="none",
         http=protocol,
-        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         interface="asgi3",
