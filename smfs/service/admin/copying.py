@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -96,10 +97,9 @@ def copy_rows(source: Database, target: Database, progress: Progress, now: int) 
     progress.begin(rows * _ROW_BYTES + sum(_large_values(source, table) for table in chosen))
     taken = _Taken(progress, now)
     for table in chosen:
-        found = source.stream(
-            f"SELECT {table.quoted} FROM {table.name}", list(table.columns.values())
-        )
-        target.load(table, taken.each(table, found))
+        query = f"SELECT {table.quoted} FROM {table.name}"
+        with closing(source.stream(query, list(table.columns.values()))) as found:
+            target.load(table, taken.each(table, found))
     return Copied(counts["spaces"], rows, taken.size)
 
 
