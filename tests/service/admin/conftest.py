@@ -23,7 +23,8 @@ from smfs.service.admin.migrating import migrate
 from smfs.service.admin.tables import tables
 from smfs.service.store import is_url
 from tests.postgres import Cluster
-from tests.service.conftest import START_MS, Clock, Listener, Node
+from tests.service.listeners import Listener
+from tests.service.nodes import START_MS, Clock, Node
 
 ALICE, BOB, CAROL, DAVE, STRANGER = (Identity(bytes([number]) * 32) for number in range(1, 6))
 FAR = 4e12

@@ -15,7 +15,7 @@ from smfs.service import ServiceOptions, create_service
 from smfs.service.admin.auth_codes import ACTIONS, Code, create, listed, revoke, revoke_all
 from smfs.service.admin.migrating import migrate
 from tests.service.admin.conftest import ALICE, Place
-from tests.service.conftest import START_MS
+from tests.service.nodes import START_MS
 
 URL = "http://service.test"
 

@@ -22,7 +22,7 @@ from smfs.service.admin.migrating import migrate
 from smfs.service.admin.progress import Silent
 from smfs.service.app import system_now
 from tests.service.admin.conftest import Place, contents
-from tests.service.conftest import START_MS, Node
+from tests.service.nodes import START_MS, Node
 
 ROOT = Path(__file__).parents[3]
 WRITER = Identity(b"\7" * 32)
@@ -34,7 +34,7 @@ import anyio
 from smfs.service import create_service
 from smfs.service.app import system_now
 from tests.service.admin.test_backups import WRITER
-from tests.service.conftest import Node
+from tests.service.nodes import Node
 
 async def main():
     async with create_service(sys.argv[1]) as service:

@@ -19,7 +19,7 @@ from smfs.service.admin.progress import Silent
 from smfs.service.admin.tables import tables
 from smfs.service.store import schema
 from tests.service.admin.conftest import Place, Rows, Steps, contents, plant
-from tests.service.conftest import START_MS
+from tests.service.nodes import START_MS
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,7 +6,7 @@ from smfs.service.admin.migrating import migrate
 from smfs.service.admin.stats import stats
 from smfs.service.store import schema
 from tests.service.admin.conftest import ALICE, Place, contents
-from tests.service.conftest import START_MS
+from tests.service.nodes import START_MS
 
 
 def test_all_is_counted(filled: Place) -> None:
