@@ -46,6 +46,14 @@ class Bar:
             self._bar.update(self._done)
             self._done = 0
 
+    def finish(self, *, is_complete: bool) -> None:
+        """Leaves the bar as it is, full where all went well, and goes on below."""
+        if self._bar is None:
+            return
+        if is_complete:
+            self._bar.update((self._bar.length or 0) - self._bar.pos)
+        self._bar.render_finish()  # which also shows the cursor again
+
     def clear(self) -> None:
         """Takes the bar away until it is drawn the next time."""
         if self._bar is not None:
@@ -56,7 +64,9 @@ class Bar:
 def progress_bar(label: str) -> Iterator[Bar]:
     """A bar as long as the block lasts."""
     bar = Bar(label)
+    is_complete = False
     try:
         yield bar
+        is_complete = True
     finally:
-        bar.clear()
+        bar.finish(is_complete=is_complete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,8 +22,9 @@ LEFT_BEHIND: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The tables that do not go along, and why."""
 
+# How far a copy has come is told in bytes: so many for each row, and those of the large values.
 _ROW_BYTES: Final = 100
-"""What a row costs beyond its values."""
+_LARGE: Final = frozenset({"content", "body"})
 
 Change: TypeAlias = Callable[[dict[str, Any], int], None]
 """Changes a row, by its columns; it is also given the time."""
@@ -92,15 +94,24 @@ def copy_rows(source: Database, target: Database, progress: Progress, now: int) 
         table.name: int(source.value(f"SELECT count(*) FROM {table.name}")) for table in chosen
     }
     rows = sum(counts.values())
-    values = int(source.value("SELECT coalesce(sum(bytes), 0) FROM spaces"))
-    progress.begin(values + rows * _ROW_BYTES)
+    progress.begin(rows * _ROW_BYTES + sum(_large_values(source, table) for table in chosen))
     taken = _Taken(progress, now)
     for table in chosen:
-        found = source.stream(
-            f"SELECT {table.quoted} FROM {table.name}", list(table.columns.values())
-        )
-        target.load(table, taken.each(table, found))
+        query = f"SELECT {table.quoted} FROM {table.name}"
+        with closing(source.stream(query, list(table.columns.values()))) as found:
+            target.load(table, taken.each(table, found))
     return Copied(counts["spaces"], rows, taken.size)
+
+
+def _large_values(source: Database, table: Table) -> int:
+    """How many bytes the large values of a table have, or hardly more."""
+    if table.name == "secrets":
+        # To read it from their spaces takes no time.
+        return int(source.value("SELECT coalesce(sum(bytes), 0) FROM spaces"))
+    return sum(
+        int(source.value(f"SELECT coalesce(sum(length({column})), 0) FROM {table.name}"))
+        for column in sorted(_LARGE & table.columns.keys())
+    )
 
 
 class _Taken:
@@ -114,10 +125,10 @@ class _Taken:
     def each(self, table: Table, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows of a table as the target gets them."""
         change = _CHANGES.get(table.name)
+        large = [place for place, column in enumerate(table.columns) if column in _LARGE]
         for row in rows:
-            size = sum(len(value) for value in row if isinstance(value, bytes | str))
-            self.size += size
-            self._progress.advance(size + _ROW_BYTES)
+            self.size += sum(len(value) for value in row if isinstance(value, bytes | str))
+            self._progress.advance(_ROW_BYTES + sum(len(row[place]) for place in large))
             yield row if change is None else self._changed(table, row, change)
 
     def _changed(self, table: Table, row: Row, change: Change) -> Row:

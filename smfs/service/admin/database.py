@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Database(Transaction):
     name: str
 
     @abstractmethod
-    def stream(self, query: str, types: Sequence[str]) -> Iterator[Row]:
+    def stream(self, query: str, types: Sequence[str]) -> Generator[Row, None, None]:
         """The rows of a query, of which only a few are in memory at a time.
 
         Args:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -57,7 +57,7 @@ class PostgresDatabase(Database):
         cursor = psycopg.RawCursor(self.connection)
         return cursor.execute(numbered.encode(), parameters or None, binary=True)
 
-    def stream(self, query: str, types: Sequence[str]) -> Iterator[Row]:
+    def stream(self, query: str, types: Sequence[str]) -> Generator[Row, None, None]:
         """As `Database.stream`."""
         # The one way in which neither side keeps many rows, however large each of them is.
         statement = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
@@ -187,10 +187,12 @@ def _opened(url: str) -> Iterator[PostgresDatabase]:
         reason = str(error).strip().partition("\n")[0]
         raise ServiceUnavailable(f"cannot reach the database {name}: {reason}") from None
     try:
-        with connection:
+        # Closed without a commit it is undone; a ROLLBACK would wait for a COPY to its end.
+        with closing(connection):
             # Between two rows the other side may need its time.
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield PostgresDatabase(connection, name)
+            connection.commit()
     except psycopg.Error as error:
         raise _translated(error, name) from None
 

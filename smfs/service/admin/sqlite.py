@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ class SqliteDatabase(Database):
         """As `Transaction.execute`."""
         return self._connection.execute(statement, parameters)
 
-    def stream(self, query: str, types: Sequence[str]) -> Iterator[Row]:
+    def stream(self, query: str, types: Sequence[str]) -> Generator[Row, None, None]:
         """As `Database.stream`."""
         del types
         with closing(self._connection.execute(query)) as cursor:

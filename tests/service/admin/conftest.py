@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,14 @@ async def use(place: Place, listener: Listener) -> None:
 
 async def _open_by_code(alice: Node, dave: Node, service: str) -> None:
     """Dave's space gets an owner, and another code is left."""
-    code = ""
+    codes = []
     for _ in range(2):
         await alice.do(requests.CreateAuthCode, action="openSecretSpace")
         given = await alice.do(
             requests.GetSecretFrom, from_id=service, secret_id="openSecretSpaceAuthCode"
         )
-        code = given.opened(alice.identity)
-    await dave.do(requests.OpenSecretSpace, auth_code=code, closure_date=None)
+        codes.append(given.opened(alice.identity))
+    await dave.do(requests.OpenSecretSpace, auth_code=codes[0], closure_date=None)
 
 
 async def _hook(alice: Node, bob: Node, listener: Listener) -> None:
@@ -190,15 +190,18 @@ def filled(request: pytest.FixtureRequest) -> Place:
     return found
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def target(request: pytest.FixtureRequest, tmp_path: Path, new_url: Callable[[], str]) -> Place:
-    """Another place where a database can be."""
-    return tmp_path / "target" / "service.db" if request.param == "sqlite" else new_url()
-
-
 @pytest.fixture
 def other_url(postgres: Cluster) -> Iterator[str]:
     """An empty database of PostgreSQL, another one than `postgres_url`."""
     url = postgres.create_database()
     yield url
     postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Another place where a database can be."""
+    if request.param == "sqlite":
+        return tmp_path / "target" / "service.db"
+    url: str = request.getfixturevalue("other_url")
+    return url

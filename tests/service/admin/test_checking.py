@@ -9,7 +9,7 @@ import pytest
 from smfs.errors import ConfigError, StoreFailed
 from smfs.service.admin.checking import Violation, check
 from smfs.service.admin.progress import Silent
-from smfs.service.admin.rules import READINGS, rules_of
+from smfs.service.admin.rules import READINGS, Reading, Rule, rules_of
 from smfs.service.admin.tables import tables
 from tests.postgres import Cluster
 from tests.service.admin.conftest import ALICE, BOB, LONG, Place, Steps, plant
@@ -100,10 +100,9 @@ def test_nothing_is_found_where_nothing_is_wrong(filled: Place) -> None:
 
 def test_every_rule_is_tried_below() -> None:
     """No rule without a row that breaks it."""
-    rules = [rule for table in tables() for rule in rules_of(table)]
-    known = {(rule.table, rule.what) for rule in rules}
-    known |= {(reading.table, reading.what) for reading in READINGS}
-    assert known == PLANTED.keys()
+    rules: list[Rule | Reading] = [*READINGS]
+    rules += [rule for table in tables() for rule in rules_of(table)]
+    assert {(rule.table, rule.what) for rule in rules} == PLANTED.keys()
 
 
 @pytest.mark.parametrize(("table", "what"), sorted(PLANTED))
