@@ -13,7 +13,7 @@ from smfs.protocol.requests import SignedRequest
 from smfs.service import Service, ServiceOptions
 from smfs.service.domain import FUNCTIONS, READING
 from tests.service.nodes import Answer, Clock, Node
-from tests.service.places import Place, dump
+from tests.service.places import Place, dump, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -194,6 +194,19 @@ async def test_a_full_space_takes_no_more_secrets(world: World, place: Place) ->
     await refused(alice, requests.CreateAuthCode, {"action": "openSecretSpace"})
     assert dump(place, without=("used_signatures",)) == before
     await alice.set("fourth", "z")
+
+
+async def test_ids_take_of_the_room_of_a_space(bob: Node, place: Place) -> None:
+    """To the byte; what is there can be replaced by what is no larger."""
+    await bob.set("i" * 980, "y")
+    [(taken,)] = rows(place, "SELECT bytes FROM spaces")
+    fits = 2000 - taken - (taken - 980)
+    await refused(bob, SET, {"secret_id": "j" * (fits + 1), "secret": "y"})
+    await bob.set("j" * fits, "y")
+    assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
+    await bob.set("i" * 980, "z")
+    await refused(bob, SET, {"secret_id": "i" * 980, "secret": "zz"})
+    assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
 
 
 async def test_who_is_not_let_in_leaves_nothing_at_all(
