@@ -197,7 +197,7 @@ async def test_a_full_space_takes_no_more_secrets(world: World, place: Place) ->
 
 
 async def test_ids_take_of_the_room_of_a_space(bob: Node, place: Place) -> None:
-    """To the byte; what is there can be replaced by what is no larger (a block is 16 bytes)."""
+    """To the byte; what is there can be replaced by what is no larger."""
     await bob.set("i" * 980, "y")
     [(taken,)] = rows(place, "SELECT bytes FROM spaces")
     fits = 2000 - taken - (taken - 980)
@@ -205,7 +205,7 @@ async def test_ids_take_of_the_room_of_a_space(bob: Node, place: Place) -> None:
     await bob.set("j" * fits, "y")
     assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
     await bob.set("i" * 980, "z")
-    await refused(bob, SET, {"secret_id": "i" * 980, "secret": "z" * 16})
+    await refused(bob, SET, {"secret_id": "i" * 980, "secret": "z" * 100})
     assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
 
 
