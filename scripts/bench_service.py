@@ -6,25 +6,18 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-import re
 import socket
-import time
 from collections.abc import Callable
 
 from bench_meter import Turn
+from bench_requests import Signer, ask, connected
 from bench_subjects import Subject
-from bench_world import PATIENCE, BrokenError, World, content_of, file_name, resident_memory
+from bench_world import PATIENCE, World, content_of, file_name, resident_memory
 
-from smfs.crypto.envelope import Address, seal_envelope
 from smfs.crypto.keyfile import load_key
-from smfs.protocol import canonical, requests, signing
+from smfs.protocol import requests
 
 PORTION = 150
-CHUNK = 1 << 16
-HEAD = re.compile(
-    rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: *(\d+)\r\n(?:.*?\r\n)?\r\n",
-    re.IGNORECASE | re.DOTALL,
-)
 
 nonces = itertools.count(random.randrange(10**6))
 
@@ -49,11 +42,9 @@ class Space(Subject):
         return self._socket is not None
 
     def start(self) -> None:
-        self._identity = load_key(self._key_file)
+        self._signer = Signer(load_key(self._key_file), nonces)
         # Both spaces are at one service: what differs is their size alone.
-        self._socket = socket.create_connection(("127.0.0.1", self.world.service("rate")))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(PATIENCE)
+        self._socket = connected(("127.0.0.1", self.world.service("rate")), PATIENCE)
 
     def stop(self) -> None:
         if self._socket is not None:
@@ -67,37 +58,20 @@ class Space(Subject):
         self, request_type: type[requests.SignedRequest], number: int, **more: str
     ) -> bytes:
         """A signed request about a secret, ready to be sent."""
-        request = request_type(
-            public_key=self._identity.node_id,
-            secret_id=f"many/{file_name(number)}",
-            timestamp=signing.frame(time.time_ns() // 10**6),
-            signature=signing.UNSIGNED,
-            nonce=next(nonces) % signing.NONCE_LIMIT,
-            **more,
-        )
-        body = canonical.encode(signing.sign(self._identity, request).to_wire()).encode()
-        head = (
-            f"POST {request.path()} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        )
-        return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        return self._signer.message(request_type, secret_id=secret_id(number), **more)
 
     def envelope(self, number: int) -> str:
         """What a client stores; one is as good as another."""
-        me = self._identity.node_id
-        address = Address("own", me, me, f"many/{file_name(number)}")
-        return seal_envelope(self._identity, address, content_of(number), time.time_ns() // 10**6)
+        return self._signer.envelope(secret_id(number), content_of(number))
 
     def ask(self, message: bytes) -> None:
         """Sends a request and reads its answer, which must be a good one."""
-        self._socket.sendall(message)
-        answer = b""
-        while (head := HEAD.match(answer)) is None or len(answer) < head.end() + int(head[2]):
-            part = self._socket.recv(CHUNK)
-            if not part:
-                raise BrokenError("the service closes the connection")
-            answer += part
-        if head[1] != b"200":
-            raise BrokenError(f"the service answers {head[1].decode()}")
+        ask(self._socket, message)
+
+
+def secret_id(number: int) -> str:
+    """The id of a secret that is there from the beginning."""
+    return f"many/{file_name(number)}"
 
 
 def ask_service(turn: Turn) -> None:

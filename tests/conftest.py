@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 
 import pytest
 
 from tests.postgres import Cluster
+from tests.replicas import suites
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `scripts/replicas --suites` says."""
+    group = parser.getgroup("replicas")
+    group.addoption(
+        "--replicas",
+        choices=["sqlite", "postgres"],
+        help="tests/client: services over one database in turn, of which one after the other dies",
+    )
+    group.addoption(
+        "--service",
+        metavar="URL",
+        help="tests/mount: a service that is there already, in place of the embedded one",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what cannot run with the services that were asked for."""
+    left_out = [item for item in items if suites.is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Notes which services a test is run with."""
+    if item.config.getoption("--replicas") or item.config.getoption("--service"):
+        item.user_properties.append(("way", suites.way_of(item)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how many tests ran in which way."""
+    passed = terminalreporter.stats.get("passed", [])
+    ways = collections.Counter(
+        dict(report.user_properties).get("way") for report in passed if report.when == "call"
+    )
+    for way, count in ways.items():
+        if way is not None:
+            terminalreporter.write_line(f"{count} passed {way}")
 
 
 @pytest.fixture(scope="session")

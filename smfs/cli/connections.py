@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import resource
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from smfs.cli.guards import GuardedProtocol
+from smfs.service.meters import Limit, Meters, NoMeters
 
-ACCEPTED_AT_ONCE: Final = 128
-"""The most connections that the loop takes before it looks at anything else."""
+_log: Final = logging.getLogger(__name__)
 
 _SILENT_S: Final = 15.0
+_FAREWELL_S: Final = 2.0  # for the other side of TLS to say that it closes, too
+_REST_S: Final = 0.1  # when accepting fails
 _MOST: Final = 16_384
 _OTHER_FILES: Final = 512  # the database, hooks, and those that were accepted but not yet counted
 
@@ -29,20 +34,39 @@ def most_connections() -> int:
     return min(_MOST, max(hard // 2, hard - _OTHER_FILES))
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """Closes what is one connection too many, and what brings no whole header in time.
+@dataclass
+class Policy:
+    """What holds for all connections of a server.
 
     Attributes:
         most: connections at a time.
+        meters: counts those that are turned away.
+        is_ending: whether each answer is to be the last one on its connection.
     """
 
-    most = _MOST
-    _due: asyncio.TimerHandle | None = None
+    most: int
+    meters: Meters = field(default_factory=NoMeters)
+    is_ending: bool = False
+
+
+class BoundedProtocol(GuardedProtocol):
+    """Closes what is one connection too many, and what brings no whole header in time.
+
+    Args:
+        policy: of the server.
+        of_uvicorn: what its own protocols are made of.
+    """
+
+    def __init__(self, policy: Policy, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self.policy = policy
+        self._due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        if len(self.connections) > self.policy.most:
+            self.policy.meters.limited(Limit.CONNECTIONS)
             transport.abort()
         else:
             self._expect_header()
@@ -62,6 +86,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """As the parser calls it."""
         self._stop_expecting()
         super().on_headers_complete()
+        if self.policy.is_ending:
+            # The answer says so: the client will not send another request that nobody reads.
+            self.cycle.keep_alive = False
 
     def _expect_header(self) -> None:
         self._due = self.loop.call_later(_SILENT_S, self.transport.abort)
@@ -72,19 +99,67 @@ class BoundedProtocol(HttpToolsProtocol):
             self._due = None
 
 
-class DrainingServer(uvicorn.Server):
-    """Has those answered who wait for something to happen, before it waits for them in the end.
+class TlsListener:
+    """Accepts connections, and bounds them from then on: how many, and how long a handshake takes.
+
+    Left to the loop, handshakes are seen by nobody, and those that never end are without number.
 
     Args:
-        config: of the server.
-        end_waiting: has them answered.
+        listener: where.
+        context: of the handshakes.
+        protocol: makes what has a connection after its handshake.
+        is_full: tells, given how many handshakes there are, whether one more is too many.
     """
 
-    def __init__(self, config: uvicorn.Config, end_waiting: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._end_waiting = end_waiting
+    def __init__(
+        self,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        protocol: Callable[[], BoundedProtocol],
+        is_full: Callable[[int], bool],
+    ) -> None:
+        listener.setblocking(False)  # noqa: FBT003 - it takes no keyword
+        self._listener = listener
+        self._context = context
+        self._protocol = protocol
+        self._is_full = is_full
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._accepting = self._loop.create_task(self._accept())
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    def close(self) -> None:
+        """Accepts no more; as uvicorn calls it."""
+        self._accepting.cancel()
+        for handshake in self._handshakes:
+            handshake.cancel()  # nothing was asked yet
+
+    async def wait_closed(self) -> None:
         """As uvicorn calls it."""
-        self._end_waiting()
-        await super().shutdown(sockets)
+        await asyncio.wait({self._accepting, *self._handshakes})
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = await self._loop.sock_accept(self._listener)
+            except OSError as error:  # gone before it was accepted, or out of descriptors
+                _log.warning("a connection was not accepted: %s", error.strerror)
+                await asyncio.sleep(_REST_S)
+                continue
+            if self._is_full(len(self._handshakes)):
+                connection.close()
+                continue
+            task = self._loop.create_task(self._shake_hands(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # No TLS, too old a version, too late, or gone: all the same to this side.
+        with contextlib.suppress(OSError):
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=_SILENT_S,
+                ssl_shutdown_timeout=_FAREWELL_S,
+            )

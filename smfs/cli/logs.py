@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import math
 import os
 import sys
 import threading
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from smfs.cli.output import plain
+
 _LONGEST: Final = 1024 * 1024  # bytes of a log file, before it becomes the old one
 _FORMAT: Final = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+_SHORT_FORMAT: Final = "smfs: %(message)s"
+
+_USUAL: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"})
+"""What every record has, but for what was handed to the log as `extra`."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,6 +40,44 @@ class PlaceFormatter(logging.Formatter):
     def formatStack(self, stack_info: str) -> str:  # noqa: N802 - named by logging
         """Nothing: source lines are in it."""
         return ""
+
+
+class JsonFormatter(PlaceFormatter):
+    """Writes one JSON object, with all that was handed to the log as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the log calls it."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        told = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["error"] = self.formatException(record.exc_info)
+        # In ASCII: nothing that a client had a say in upsets a terminal.
+        return json.dumps(_handed_along(record) | told)
+
+
+class LineFormatter(PlaceFormatter):
+    """Writes one line, whatever a client had a say in, with what was handed along behind it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the log calls it."""
+        extra = [f" {name}={value}" for name, value in _handed_along(record).items() if value != ""]
+        return plain(super().format(record) + "".join(extra))
+
+
+def _handed_along(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in vars(record).items() if name not in _USUAL}
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 class _PrivateFile(logging.FileHandler):
@@ -71,11 +118,35 @@ def open_private(path: Path) -> io.TextIOWrapper:
 def log_to(target: Path | None) -> None:
     """Sends all logs to a file, or to standard error; and all errors that nobody caught there."""
     handler = _PrivateFile(target, delay=True) if target else logging.StreamHandler()
-    handler.setFormatter(PlaceFormatter(_FORMAT if target else "smfs: %(message)s"))
+    handler.setFormatter(LineFormatter(_FORMAT if target else _SHORT_FORMAT))
+    _log_with(handler, logging.INFO)
+
+
+def log_service(log_format: str, level: str) -> None:
+    """Sends all logs to standard error, as an operator wants them.
+
+    Args:
+        log_format: `json`, or `text`.
+        level: the lowest that is logged.
+    """
+    from smfs.service.operating import RequestIdFilter
+
+    handler = logging.StreamHandler()
+    handler.addFilter(RequestIdFilter())
+    as_json = log_format == "json"
+    handler.setFormatter(JsonFormatter() if as_json else LineFormatter(_SHORT_FORMAT))
+    _log_with(handler, logging.getLevelNamesMapping()[level.upper()])
+
+
+def _log_with(handler: logging.Handler, level: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("smfs").setLevel(logging.INFO)
+    # What others log below that may be what was sent and received.
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger("smfs").setLevel(level)
+    # Of requests that are no HTTP anybody may send as many as he likes.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # A log that cannot be written must not end the command, nor print the record elsewhere.
     logging.raiseExceptions = False
     _catch_stray_errors()

@@ -299,6 +299,9 @@ class Connection:
         attempts.service_now = http_date(headers.get("date"))
         if status in _BUSY:
             attempts.pause = retry_after(headers.get("retry-after"), self._now)
+            if attempts.pause is None:
+                # Who has done nothing says when to come back.
+                attempts.delivery.lost = True
             raise ServiceBusy(f"the service at {self.shown_url} is busy (status {status})")
         if status >= 500:
             attempts.delivery.lost = True

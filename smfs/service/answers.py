@@ -8,6 +8,7 @@ from typing import Any
 from smfs.crypto.box import Box, seal_box
 from smfs.errors import (
     AuthenticationFailed,
+    OutcomeUnknown,
     QuotaExceeded,
     ServiceBusy,
     ServiceError,
@@ -61,6 +62,9 @@ def not_stored(error: StoreFailed | ServiceBusy) -> Response:
     if isinstance(error, TooManyRequests):
         seconds = str(max(1, math.ceil(error.seconds)))
         return json_response({"error": "Too many requests!"}, 429, retry_after=seconds)
+    if isinstance(error, OutcomeUnknown):
+        # Without the header: who is told when to come back takes nothing to have been done.
+        return json_response({"error": "It is not known whether this was carried out!"}, 503)
     if isinstance(error, ServiceBusy):
         return json_response({"error": "The service is busy!"}, 503, retry_after="1")
     if isinstance(error, StoreFull):

@@ -121,7 +121,7 @@ class Service:
         self._room = Room(max(_BODIES_BYTES, self._body_bytes))
         self._decoding = anyio.CapacityLimiter(_DECODED_AT_ONCE)
         self._sealing = anyio.CapacityLimiter(1)
-        self._waiting = Waiting(options.node_open)
+        self._waiting = Waiting(options.node_open or 0)
 
     @property
     def node_id(self) -> str:
@@ -162,7 +162,7 @@ class Service:
         return self
 
     async def _start(self) -> None:
-        self._waiting = Waiting(self._options.node_open)
+        self._waiting = Waiting(self._options.node_open or 0)
         self._store.committed = self._waiting.wake
         self._identity = await self._store.open(self._wanted)
         await anyio.lowlevel.checkpoint()  # a cancellation comes before there is more to close

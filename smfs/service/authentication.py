@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -65,7 +66,13 @@ def examine(request: Request, now: int) -> Evidence:
         return Evidence(None, fits=True)
     is_timely = request.timestamp in signing.accepted_frames(now)
     signature = bytes.fromhex(request.signature)
-    return Evidence(signature, is_timely and signing.verify(request))
+    fits = is_timely and signing.verify(request) and _can_be_answered(request.public_key)
+    return Evidence(signature, fits)
+
+
+# With a part of small order a key can sign, but nothing can be encrypted to it. To find that out
+# costs as much as a signature does, so keys are remembered; only of those who have signed.
+_can_be_answered: Final = functools.lru_cache(maxsize=4096)(is_point)
 
 
 @dataclass(frozen=True)

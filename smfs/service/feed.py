@@ -7,6 +7,7 @@ from typing import Final
 
 import anyio
 
+from smfs.errors import ServiceBusy
 from smfs.protocol.changes import LONGEST_WAIT_MS
 from smfs.protocol.requests import GetChanges
 from smfs.service.domain import Page
@@ -16,6 +17,7 @@ from smfs.service.waiting import Waiter, Waiting
 
 _DISCONNECT: Final = "http.disconnect"
 _LOOKING_AT_ONCE: Final = 8
+_LOOKING_S: Final = 10.0
 
 
 class Feed:
@@ -59,11 +61,14 @@ class Feed:
             while _is_idle(outcome) and anyio.current_time() < ends_at:
                 if not self._waiting.is_over:
                     await _changed(waiter, receive, ends_at)
-                async with self._looking:
-                    # In the end there may be no database any more; and nothing has changed.
-                    if self._waiting.is_over:
-                        break
-                    outcome = await self._worker.look_again(request)
+                with anyio.move_on_after(_LOOKING_S) as looking:
+                    async with self._looking:
+                        # In the end there may be no database any more; and nothing has changed.
+                        if self._waiting.is_over:
+                            break
+                        outcome = await self._worker.look_again(request)
+                if looking.cancelled_caught:
+                    raise ServiceBusy("too many wait for the database")
             return outcome
 
 

@@ -25,6 +25,7 @@ _PAGE: Final = (
     "</head>\n<body>\n<pre>{}</pre>\n</body>\n</html>\n"
 )
 SMALL_BYTES: Final = 64 * 1024
+_PIECE_BYTES: Final = 64 * 1024
 _BODY_S: Final = 30.0
 _FORM_FIELDS: Final = 16
 _MARKS: Final = 64  # requests are flat objects of 8 fields at the most
@@ -58,7 +59,12 @@ class Response:
         }
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
-        await send({"type": "http.response.body", "body": self.body})
+        # A server asks for the next piece once the last one is on its way, so that it never has to
+        # keep a large answer for who does not read it.
+        for start in range(0, len(self.body) or 1, _PIECE_BYTES):
+            end = start + _PIECE_BYTES
+            piece, more = self.body[start:end], end < len(self.body)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 def json_response(value: Any, status: int = 200, **headers: str) -> Response:

@@ -99,7 +99,7 @@ class Program:
         """The address that a running `smfs serve` says it listens at."""
         assert process.stdout is not None
         line = process.stdout.readline().decode()
-        found = re.fullmatch(r"listening on (http://\S+)\n", line)
+        found = re.fullmatch(r"listening on (https?://\S+)\n", line)
         assert found is not None, line
         return found[1]
 

@@ -13,10 +13,14 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
-from smfs.cli import connections
-from smfs.cli.serve import _listening, _server
+from smfs.cli import connections, serve_process
+from smfs.cli.serve_listener import listening
+from smfs.cli.serve_options import Address, ServeSettings
+from smfs.cli.serve_process import server_of
 from smfs.service import create_service
+from smfs.service.operating import PrometheusMeters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -126,7 +130,7 @@ def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
             found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        listener = _listening(host, 0)
+        listener = listening(Address(host, 0))
         async with await asyncio.start_server(accept, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
             option = await found
@@ -134,7 +138,8 @@ def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
             await writer.wait_closed()
         return option
 
-    assert asyncio.run(accepted_option()) != 0
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(accepted_option()) != 0
 
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -146,8 +151,8 @@ def serve_to(database: Path, clients: Callable[[Callable[[], Awaitable[Client]]]
 
     async def run() -> None:
         async with create_service(database) as service:
-            server = _server(service)
-            listener = _listening("127.0.0.1", 0)
+            server = server_of(service, ServeSettings(), PrometheusMeters())
+            listener = listening(Address("127.0.0.1", 0))
             running = asyncio.create_task(server.serve([listener]))
             address = listener.getsockname()
             opened: list[Client] = []
@@ -162,7 +167,8 @@ def serve_to(database: Path, clients: Callable[[Callable[[], Awaitable[Client]]]
             server.should_exit = True
             await running
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 async def _is_closed(client: Client) -> bool:
@@ -191,7 +197,7 @@ def test_who_asks_for_nothing_loses_the_connection(
 
 def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is closed at once; when another ends, there is a place again."""
-    monkeypatch.setattr(connections, "most_connections", lambda: 2)
+    monkeypatch.setattr(serve_process, "most_connections", lambda: 2)
 
     async def answer(client: Client) -> bytes:
         client[1].write(REQUEST)

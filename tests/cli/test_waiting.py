@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvloop
 
 from smfs.cli import connections
-from smfs.cli.serve import _listening, _server
+from smfs.cli.serve_listener import listening
+from smfs.cli.serve_options import Address, ServeSettings
+from smfs.cli.serve_process import server_of
 from smfs.crypto.box import box_from_json, open_box
 from smfs.crypto.identity import Identity
 from smfs.protocol import canonical, requests, signing
 from smfs.protocol.changes import LONGEST_WAIT_MS, Changes
 from smfs.service import create_service
 from smfs.service.app import system_now
+from smfs.service.operating import PrometheusMeters
 from smfs.service.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -88,10 +92,10 @@ async def served(database: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Ser
             let_go.set()
 
     patch.setattr(Waiter, "changed", note)
-    listener = _listening("127.0.0.1", 0)
+    listener = listening(Address("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with create_service(database) as service, httpx.AsyncClient(base_url=url) as client:
-        server = _server(service)
+        server = server_of(service, ServeSettings(), PrometheusMeters())
         running = asyncio.create_task(server.serve([listener]))
         one = Served(server, running, client, waits, let_go, Identity.generate())
         code = requests.AUTH_CODE_OPEN_SPACE
@@ -110,7 +114,8 @@ def run(
         async with served(database, patch) as one:
             await asyncio.wait_for(test(one), PATIENCE)
 
-    asyncio.run(body())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(body())
 
 
 def test_a_waiting_request_keeps_its_connection(

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from smfs.client import retries
 from smfs.client.client import Client, create_client
 from smfs.client.embedded import embedded_transport
 from smfs.client.view import View
 from smfs.service import Service, ServiceOptions, create_service
+from smfs.service.store.postgres_database import migrate
+from tests.postgres import Cluster
+from tests.replicas import suites
+from tests.replicas.rotation import Rotation, rotating
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "original"
 URL = "http://service.test"
@@ -167,12 +173,40 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: Cluster) -> str:
+    """The name of a database of PostgreSQL that services can use, to be copied."""
+    url = postgres.create_database()
+    migrate(url)
+    return str(conninfo_to_dict(url)["dbname"])
+
+
 @pytest.fixture
-async def service(tmp_path: Path, clock: Clock) -> AsyncIterator[Service]:
-    """A running service."""
+def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path | str]:
+    """A file; by `--replicas postgres`, an empty database of PostgreSQL."""
+    if request.config.getoption("--replicas") != "postgres":
+        yield tmp_path / "db" / "service.db"
+        return
+    template: str = request.getfixturevalue("migrated")
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.create_database(template=template)
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture
+async def service(
+    database: Path | str, clock: Clock, request: pytest.FixtureRequest
+) -> AsyncIterator[Service | Rotation]:
+    """A running service; by `--replicas`, several of them in turn that die and come back."""
     options = ServiceOptions(allow_private_hooks=True)
-    async with create_service(tmp_path / "db" / "service.db", options=options, now=clock) as one:
-        yield one
+    make = partial(create_service, database, options=options, now=clock)
+    if request.config.getoption("--replicas") is None:
+        async with make() as one:
+            yield one
+        return
+    async with rotating(make, **suites.rotation_for(request.node)) as several:
+        yield several
 
 
 @pytest.fixture

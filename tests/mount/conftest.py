@@ -371,11 +371,20 @@ def account(request: pytest.FixtureRequest) -> Account:
 
 
 @pytest.fixture(scope="module")
-def home(account: Account) -> Iterator[Home]:
+def given_service(request: pytest.FixtureRequest) -> str | None:
+    """The address that `--service` names."""
+    found: str | None = request.config.getoption("--service")
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(account: Account, given_service: str | None) -> Iterator[Home]:
     """A home directory that is empty at first, common to the tests of one module."""
     path = Path(tempfile.mkdtemp(prefix="smfs-test-"))
     os.chown(path, account.uid, account.gid)
     made = Home(account, path)
+    if given_service is not None:
+        made.environment["SMFS_SERVICE"] = given_service
     try:
         yield made
         # What nobody foresaw is logged as "<operation> failed: <type>".
@@ -386,8 +395,10 @@ def home(account: Account) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="module")
-def service(home: Home) -> str:
-    """The address of a service of its own, which `smfs serve` runs."""
+def service(home: Home, given_service: str | None) -> str:
+    """The address of a service that `smfs serve` runs: one of its own, unless one is given."""
+    if given_service is not None:
+        return given_service
     database = home.make("service") / "service.db"
     process = home.start("serve", "--listen", "127.0.0.1:0", "--db", database)
     assert process.stdout is not None

@@ -116,3 +116,20 @@ async def test_large_bodies_are_refused_where_there_is_no_room(
         body = canonical.encode(sent.to_wire())
         headers = {"content-length": str(len(body))}
         assert (await ask(service, "/setSecret", body, headers=headers)).status == 200
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_000_000])
+async def test_an_answer_goes_out_in_pieces(size: int) -> None:
+    """So a server holds no more of it than one piece for somebody who does not read."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    await http.Response(200, body).send(send)
+    start, *pieces = sent
+    assert dict(start["headers"])[b"content-length"] == str(size).encode()
+    assert b"".join(each["body"] for each in pieces) == body
+    assert max(len(each["body"]) for each in pieces) <= 65_536
+    assert [each["more_body"] for each in pieces] == [True] * (len(pieces) - 1) + [False]

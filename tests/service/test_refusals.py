@@ -22,6 +22,7 @@ Case: TypeAlias = tuple[Node, type[SignedRequest], dict[str, Any]]
 SET, SHARE = requests.SetSecret, requests.ShareSecretTo
 TAKE_BACK = requests.DeleteSharedSecret
 LARGE: Final = "z" * 3000
+TOO_LONG: Final = "z" * (limits.LONGEST_ID_BYTES + 1)
 NOBODY: Final = "5" * 64
 
 
@@ -107,6 +108,8 @@ def of_own_secrets(world: World) -> list[Case]:
         (alice, SET, {"secret_id": "", "secret": "y"}),
         (alice, SET, {"secret_id": "new", "secret": LARGE}),
         (alice, SET, {"secret_id": "x", "secret": LARGE}),
+        (alice, SET, {"secret_id": TOO_LONG, "secret": "y"}),
+        (alice, requests.GetSecret, {"secret_id": TOO_LONG}),
         (alice, requests.GetSecret, {"secret_id": "missing"}),
         (alice, requests.GetSecret, {"secret_id": ""}),
         (eve, requests.DeleteSecret, {"secret_id": "x"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, Literal
 
 from prometheus_client import (
@@ -33,12 +34,14 @@ _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 _WAITS: Final = (0.1, 1, 5, 10, 15, 20, 25, 30)
 
 
-def forget_process(pid: int) -> None:
-    """A worker has ended: what was open and waiting in it is so no more.
+def forget_process(pid: int, directory: Path) -> None:
+    """A worker has ended: what it measured of itself is over, what it counted stays.
 
-    To be called by who started it, where PROMETHEUS_MULTIPROC_DIR is set.
+    Args:
+        pid: its process.
+        directory: what PROMETHEUS_MULTIPROC_DIR was for it.
     """
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
 
 
 class PrometheusMeters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -16,7 +16,7 @@ import psycopg_pool
 from psycopg import errors as sql_errors
 
 from smfs.crypto.identity import Identity
-from smfs.errors import ServiceBusy, StoreFailed, StoreFull
+from smfs.errors import OutcomeUnknown, ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store.base import Cursor, Prepared, Signature, Store, Transaction, Undone, Work
 from smfs.service.store.postgres_database import complete, identity_of, shown
 from smfs.service.store.signals import Signals
@@ -25,12 +25,16 @@ from smfs.service.waiting import Waiting
 
 T = TypeVar("T")
 
-_THREADS: Final = 16
+# Apart, so that writes that wait for a standby leave reads alone.
+_READERS: Final = 6
+_WRITERS: Final = 10
 _WAITING: Final = 2000
 _PATIENCE_S: Final = 8.0
+_LONGEST_S: Final = 10.0  # for a request whose thread is held up in one statement
 _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.25
 _CLOSE_S: Final = 5.0
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 
 _AGAIN: Final = (
     sql_errors.SerializationFailure,
@@ -66,58 +70,63 @@ class _Connection(psycopg.Connection[Any]):
         self.is_warned = self.is_warned or notice.severity_nonlocalized == "WARNING"
 
 
-class _Committed(Undone):
-    """Raised within work: an earlier attempt that was in doubt had been committed."""
-
-
 class _Attempts:
     """The attempts of one transaction.
 
+    Args:
+        is_reading: whether it changes nothing.
+
     Attributes:
+        outcome: what it comes to.
+        ends_at: until when one may begin, by `time.monotonic`; their wait for a thread counts.
         in_doubt: what one was to return that may have been committed though nobody heard of it;
             if it was, the next one finds the signature used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_reading: bool) -> None:
+        self.outcome: Outcome[Any] = Outcome()
+        self.is_reading = is_reading
         self.ends_at = time.monotonic() + _PATIENCE_S
-        self.pause = _FIRST_PAUSE_S
         self.in_doubt: tuple[Any] | None = None
+        self._pause = _FIRST_PAUSE_S
 
     def wait(self) -> None:
-        """Waits for the next one; ServiceBusy when there is none."""
-        if time.monotonic() + self.pause > self.ends_at:
-            raise ServiceBusy("the database cannot be reached")
-        time.sleep(self.pause)
-        self.pause = min(2 * self.pause, _LONGEST_PAUSE_S)
+        """Waits for the next one; raises `failure` when there is none."""
+        if time.monotonic() + self._pause > self.ends_at:
+            raise self.failure()
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+
+    def failure(self) -> ServiceBusy:
+        """What there is to say when time is over."""
+        if self.in_doubt is not None and not self.is_reading:
+            return OutcomeUnknown("the database has not confirmed a commit")
+        return ServiceBusy("the database cannot be reached")
 
 
 class _Transaction(Transaction):
     locking = " FOR UPDATE"
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], attempts: _Attempts, *, is_reading: bool
-    ) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], attempts: _Attempts) -> None:
         super().__init__()
         self._connection = connection
         self._attempts = attempts
-        self._is_reading = is_reading
+        self.repeated: Signature | None = None
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Cursor:
         return self._connection.execute(_translated(statement), parameters, binary=True)
 
     def use_signature(self, signature: Signature, *, keep: bool) -> bool:
+        use = self._see if self._attempts.is_reading else super().use_signature
+        is_new = use(signature, keep=keep)
+        if not is_new and keep:
+            self.repeated = signature
+            if self._attempts.in_doubt is not None:
+                raise Undone(self._attempts.in_doubt[0])
+        return is_new
+
+    def _see(self, signature: Signature, *, keep: bool) -> bool:
         row = (signature.node_id, signature.timestamp, signature.value)
-        if not self._is_reading:
-            is_new = super().use_signature(signature, keep=keep)
-            if not is_new and self._attempts.in_doubt is not None:
-                # Written once more, for a commit that waits for the standby: that one may not have.
-                self.execute(
-                    "UPDATE used_signatures SET timestamp = timestamp"
-                    " WHERE node_id = ? AND timestamp = ? AND signature = ?",
-                    row,
-                )
-                raise _Committed(self._attempts.in_doubt[0])
-            return is_new
         if keep:
             added = self.execute(
                 "INSERT INTO seen_signatures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
@@ -161,7 +170,8 @@ class PostgresStore(Store):
         super().__init__()
         self._conninfo = complete(url)
         self._notify = notify
-        self._threads = Threads(_THREADS, _WAITING)
+        self._readers = Threads(_READERS, _WAITING)
+        self._writers = Threads(_WRITERS, _WAITING)
         self._post: Post | None = None
         self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
         self._signals: Signals | None = None
@@ -175,14 +185,15 @@ class PostgresStore(Store):
         """As `Store.open`; the database must be up to date already."""
         del wanted
         self._post = poster()
-        self._threads.begin()
+        for threads in (self._readers, self._writers):
+            threads.begin()
         pool = psycopg_pool.ConnectionPool(
             self._conninfo,
             connection_class=_Connection,
             configure=_Connection.listen_to_warnings,
             kwargs={"autocommit": True, "cursor_factory": psycopg.RawCursor},
             min_size=1,
-            max_size=_THREADS,
+            max_size=_READERS + _WRITERS,
             open=False,
             name="smfs",
             timeout=_PATIENCE_S,
@@ -191,13 +202,9 @@ class PostgresStore(Store):
         await anyio.to_thread.run_sync(functools.partial(pool.open, wait=False))
         self._pool = pool
         self._signals = Signals(self._conninfo, notify=self._notify)
-        identity: Identity = await self._run(self._identity)
-        return identity
-
-    def _identity(self) -> Identity:
-        identity: Identity = self._attempted(
-            _Attempts(), lambda connection: identity_of(connection, self.name)
-        )
+        attempts = _Attempts(is_reading=True)
+        identify = functools.partial(identity_of, name=self.name)
+        identity: Identity = await self._run(attempts, lambda: self._attempted(attempts, identify))
         return identity
 
     async def aclose(self) -> None:
@@ -206,33 +213,39 @@ class PostgresStore(Store):
             await anyio.to_thread.run_sync(self._close)
 
     def _close(self) -> None:
-        self._threads.finish()
+        ends_at = time.monotonic() + _CLOSE_S
+        for threads in (self._readers, self._writers):
+            threads.finish(ends_at)
         if self._signals is not None:
             self._signals.close()
         if self._pool is not None:
             self._pool.close(_CLOSE_S)
         self._pool = self._signals = None
 
-    async def _run(self, call: Any) -> Any:
-        outcome: Outcome[Any] = Outcome()
+    async def _run(self, attempts: _Attempts, call: Callable[[], Any]) -> Any:
+        outcome = attempts.outcome
 
         def run() -> None:
-            settle(outcome, call)
+            if not outcome.is_abandoned:
+                settle(outcome, call)
             if self._post is not None:
                 self._post(outcome.show)
 
-        self._threads.start(run)
-        return await outcome.wait()
+        (self._readers if attempts.is_reading else self._writers).start(run)
+        with anyio.move_on_after(_LONGEST_S):
+            return await outcome.wait()
+        raise attempts.failure()
 
     async def read(self, prepared: Prepared[T]) -> T:
         """As `Store.read`."""
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-        return await self._run(lambda: self._carry_out(prepared, begin, is_reading=True))  # type: ignore[no-any-return]
+        attempts = _Attempts(is_reading=True)
+        begin = b"BEGIN ISOLATION LEVEL REPEATABLE READ"
+        return await self._run(attempts, lambda: self._carry_out(prepared, begin, attempts))  # type: ignore[no-any-return]
 
     async def write(self, prepared: Prepared[T]) -> T:
         """As `Store.write`."""
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-        return await self._run(lambda: self._carry_out(prepared, begin, is_reading=False))  # type: ignore[no-any-return]
+        attempts = _Attempts(is_reading=False)
+        return await self._run(attempts, lambda: self._carry_out(prepared, _BEGIN, attempts))  # type: ignore[no-any-return]
 
     async def check(self) -> None:
         """As `Store.check`; a standby, or a primary that is none any more, cannot be used."""
@@ -246,14 +259,12 @@ class PostgresStore(Store):
 
     # --- in a thread --------------------------------------------------------------------------
 
-    def _carry_out(self, prepared: Prepared[T], begin: str, *, is_reading: bool) -> T:
-        attempts = _Attempts()
+    def _carry_out(self, prepared: Prepared[T], begin: bytes, attempts: _Attempts) -> T:
+        if time.monotonic() > attempts.ends_at:
+            raise attempts.failure()
         work = prepared()
         value: T = self._attempted(
-            attempts,
-            lambda connection: self._transaction(
-                connection, begin, work, attempts, is_reading=is_reading
-            ),
+            attempts, lambda connection: self._transaction(connection, begin, work, attempts)
         )
         return value
 
@@ -280,7 +291,7 @@ class PostgresStore(Store):
             patience = max(0.1, attempts.ends_at - time.monotonic())
             connection = self._pool.getconn(patience)
         except psycopg_pool.PoolTimeout:
-            raise ServiceBusy("the database cannot be reached") from None
+            raise attempts.failure() from None
         try:
             yield connection
         except _ELSEWHERE:
@@ -290,49 +301,58 @@ class PostgresStore(Store):
             self._pool.putconn(connection)
 
     def _transaction(
-        self,
-        connection: _Connection,
-        begin: str,
-        work: Work[T],
-        attempts: _Attempts,
-        *,
-        is_reading: bool,
+        self, connection: _Connection, begin: bytes, work: Work[T], attempts: _Attempts
     ) -> T:
-        transaction = _Transaction(connection, attempts, is_reading=is_reading)
-        connection.execute(begin.encode())
+        transaction = _Transaction(connection, attempts)
+        connection.execute(begin)
         try:
             value = work(transaction)
-        except _Committed as committed:
-            value = committed.outcome
         except Undone as undone:
             connection.execute("ROLLBACK")
+            if transaction.repeated is not None and not attempts.is_reading:
+                self._confirm(connection, transaction.repeated, attempts, undone.outcome)
             return undone.outcome  # type: ignore[no-any-return]
         except BaseException:
             if not connection.closed:
                 connection.rollback()
             raise
-        self._commit(connection, transaction, attempts, value)
-        return value
-
-    def _commit(
-        self,
-        connection: _Connection,
-        transaction: _Transaction,
-        attempts: _Attempts,
-        value: Any,
-    ) -> None:
-        connection.is_warned = False
         try:
-            connection.execute("COMMIT")
-            if connection.is_warned:
-                raise ServiceBusy("the standby has not confirmed in time")
-        except psycopg.OperationalError:
-            attempts.in_doubt = (value,)
-            raise
+            self._commit(connection, attempts, value)
         finally:
             # Woken for nothing is better than not woken.
             if transaction.touched:
                 self._announce(transaction.touched)
+        return value
+
+    def _confirm(
+        self, connection: _Connection, signature: Signature, attempts: _Attempts, value: Any
+    ) -> None:
+        """Waits until the standby has what was committed with a signature.
+
+        The wait of that commit may have ended without it: by the death of its connection, or of the
+        server. Whoever is told that the signature was used takes the request for carried out.
+        """
+        connection.execute(_BEGIN)
+        # Commits wait in their order, those that write something.
+        connection.execute(
+            b"UPDATE used_signatures SET timestamp = timestamp"
+            b" WHERE node_id = $1 AND timestamp = $2 AND signature = $3",
+            (signature.node_id, signature.timestamp, signature.value),
+            binary=True,
+        )
+        self._commit(connection, attempts, value)
+
+    @staticmethod
+    def _commit(connection: _Connection, attempts: _Attempts, value: Any) -> None:
+        attempts.in_doubt = (value,)
+        if attempts.outcome.is_abandoned:  # looked at after the doubt was noted; see `_run`
+            attempts.in_doubt = None
+            connection.rollback()
+            raise attempts.failure()
+        connection.is_warned = False
+        connection.execute("COMMIT")
+        if connection.is_warned:
+            raise OutcomeUnknown("the standby has not confirmed in time")
 
     def _announce(self, touched: set[str]) -> None:
         if self._signals is not None:

@@ -22,6 +22,7 @@ _GATHER_S: Final = 0.003
 _POLL_S: Final = 2.0
 _POLL_ALONE_S: Final = 0.1
 _PAUSE_S: Final = 1.0
+_CLOSE_S: Final = 1.0
 _ID_HEX: Final = 64
 _PER_MESSAGE: Final = 120  # PostgreSQL takes less than 8,000 bytes
 _PER_POLL: Final = 1000
@@ -67,13 +68,15 @@ class Signals:
         await anyio.sleep_forever()
 
     def close(self) -> None:
-        """Ends the threads; blocks for a moment."""
+        """Ends the threads, but for one that a dead server holds up; blocks for a moment."""
         self._end.set()
         self._changed.set()
         os.close(self._ending)
+        ends_at = time.monotonic() + _CLOSE_S
         for thread in self._threads:
-            thread.join()
-        os.close(self._ended)
+            thread.join(max(0.0, ends_at - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            os.close(self._ended)
         self._threads.clear()
 
     # --- threads ------------------------------------------------------------------------------

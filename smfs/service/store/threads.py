@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -21,7 +24,13 @@ _IDLE_S: Final = 60.0
 def poster() -> Post:
     """A function for any thread: has the event loop that runs now call something."""
     token: Any = anyio.lowlevel.current_token().native_token
-    return getattr(token, "run_sync_soon", None) or token.call_soon_threadsafe  # type: ignore[no-any-return]
+    run_soon: Post = getattr(token, "run_sync_soon", None) or token.call_soon_threadsafe
+
+    def post(call: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is over, and nobody waits
+            run_soon(call)
+
+    return post
 
 
 class Outcome(Generic[T]):
@@ -117,13 +126,17 @@ class Threads:
                     return None
             return self._calls.popleft()
 
-    def finish(self) -> None:
-        """Waits until all that was begun is done and no thread is left; blocks."""
+    def finish(self, ends_at: float = math.inf) -> None:
+        """Waits until all that was begun is done and no thread is left; blocks.
+
+        Args:
+            ends_at: when to leave those alone that are held up, by `time.monotonic`.
+        """
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-            while self._threads:
-                self._changed.wait()
+            while self._threads and (left := ends_at - time.monotonic()) > 0:
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
     def begin(self) -> None:
         """Lets calls be started, also after an end."""

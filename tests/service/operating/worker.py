@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ async def _obey(app: Operating) -> None:
         if order == "end":
             return
         if order == "forget":
-            forget_process(int(arguments[0]))
+            forget_process(int(arguments[0]), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         else:
             text = (await send(app, "/metrics", method="GET")).text
             print(text, end="\n", flush=True)  # noqa: T201 - it is what was asked for
