@@ -221,7 +221,7 @@ class Rows:
         key = (node_key(node_id), node_key(from_id), secret_key(secret_id))
         long = long_id(secret_id)
         content = bytes.fromhex(box.encrypted_content_hex)
-        size = len(key[2]) + len(long or b"") + len(content)
+        size = size_of(secret_id, box)
         revision = self.next_revision(
             node_id, secrets=int(before is None), content_bytes=size - (before or 0)
         )
@@ -236,7 +236,7 @@ class Rows:
         return revision
 
     def secret_size(self, node_id: str, from_id: str, secret_id: str) -> int | None:
-        """How many bytes a secret counts for; None when there is none."""
+        """How many bytes a secret counts for, as by `size_of`; None when there is none."""
         return self._size((node_key(node_id), node_key(from_id), secret_key(secret_id)))
 
     def _size(self, key: tuple[bytes, bytes, bytes]) -> int | None:
@@ -346,6 +346,12 @@ class Rows:
             arguments,
         ).fetchone()
         return row is not None
+
+
+def size_of(secret_id: str, box: Box) -> int:
+    """How many bytes a secret counts for in its space."""
+    key, long = secret_key(secret_id), long_id(secret_id)
+    return len(key) + len(long or b"") + len(box.encrypted_content_hex) // 2
 
 
 def _by_sender(

@@ -10,6 +10,7 @@ import pytest
 from smfs.crypto.box import open_box
 from smfs.protocol import requests
 from smfs.protocol.changes import SecretChanged, SecretGone
+from smfs.protocol.limits import LONGEST_ID_BYTES
 from smfs.service.store import keys
 from tests.service.nodes import Node
 from tests.service.places import Place, rows
@@ -22,7 +23,7 @@ IDS = [
     "x" * (keys.LONGEST + 1),
     "x" * keys.LONGEST + "y",
     "\u20ac" * 400 + "\ud800",
-    "z" * 20_000,
+    "z" * LONGEST_ID_BYTES,
 ]
 
 

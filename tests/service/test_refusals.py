@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 
@@ -13,11 +13,16 @@ from smfs.protocol.requests import SignedRequest
 from smfs.service import Service, ServiceOptions
 from smfs.service.domain import FUNCTIONS, READING
 from tests.service.nodes import Answer, Clock, Node
-from tests.service.places import Place, dump
+from tests.service.places import Place, dump, rows
 
 pytestmark = pytest.mark.anyio
 
+Case: TypeAlias = tuple[Node, type[SignedRequest], dict[str, Any]]
+
 SET, SHARE = requests.SetSecret, requests.ShareSecretTo
+TAKE_BACK = requests.DeleteSharedSecret
+LARGE: Final = "z" * 3000
+TOO_LONG: Final = "z" * (limits.LONGEST_ID_BYTES + 1)
 NOBODY: Final = "5" * 64
 
 
@@ -61,16 +66,23 @@ async def world(service: Service, node: Callable[..., Node], listener: Any, cloc
     return World(service, alice, bob, node(), code.opened(alice.identity), hook.json["id"])
 
 
-def refusals(world: World, now: int) -> list[tuple[Node, type[SignedRequest], dict[str, Any]]]:
+def refusals(world: World, now: int) -> list[Case]:
     """Who asks, what, and with what fields."""
+    return [
+        *of_spaces(world, now),
+        *of_own_secrets(world),
+        *of_sharing(world),
+        *of_shared_secrets(world),
+        *of_hooks(world),
+    ]
+
+
+def of_spaces(world: World, now: int) -> list[Case]:
+    """Codes, spaces, sub spaces and feeds."""
     alice, bob, eve = world.alice, world.bob, world.eve
-    url = "http://localhost/"
-    shared = {"is_one_time_secret": False, "secret": "y"}
     code = {"auth_code": world.code}
     public = {"auth_code": requests.AUTH_CODE_OPEN_SPACE}
-    large = {"secret": "z" * 3000}
     changes = {"feed": "", "since": 0, "listing": False, "contents": False, "wait": 0}
-    hook = {"type": "log", "notify_url": url}
     return [
         (eve, requests.CreateAuthCode, {"action": "openSecretSpace"}),
         (bob, requests.CreateAuthCode, {"action": "openSecretSpace"}),
@@ -79,80 +91,80 @@ def refusals(world: World, now: int) -> list[tuple[Node, type[SignedRequest], di
         (alice, requests.OpenSecretSpace, {**public, "closure_date": now + 1}),
         (alice, requests.OpenSecretSpace, {**code, "closure_date": now + 1}),
         (eve, requests.GetSecretSpace, {}),
-        (eve, SET, {"secret_id": "x", "secret": "y"}),
-        (alice, SET, {"secret_id": "", "secret": "y"}),
-        (alice, SET, {"secret_id": "new", **large}),
-        (alice, SET, {"secret_id": "x", **large}),
-        (alice, requests.GetSecret, {"secret_id": "missing"}),
-        (alice, requests.GetSecret, {"secret_id": ""}),
-        (eve, requests.DeleteSecret, {"secret_id": "x"}),
-        (alice, requests.DeleteSecret, {"secret_id": "missing"}),
-        (alice, requests.DeleteSecret, {"secret_id": ""}),
         (eve, requests.OpenSubSpace, {"from_id": bob.node_id, "closure_date": None}),
         (alice, requests.OpenSubSpace, {"from_id": eve.node_id, "closure_date": now}),
         (alice, requests.GetSubSpace, {"from_id": eve.node_id}),
         (eve, requests.DeleteSubSpace, {"from_id": bob.node_id}),
         (alice, requests.DeleteSubSpace, {"from_id": eve.node_id}),
-        (bob, SHARE, {"share_to_id": eve.node_id, "secret_id": "x", **shared}),
-        (eve, SHARE, {"share_to_id": alice.node_id, "secret_id": "x", **shared}),
-        (bob, SHARE, {"share_to_id": alice.node_id, "secret_id": "", **shared}),
-        (bob, SHARE, {"share_to_id": alice.node_id, "secret_id": "shared", **shared, **large}),
-        (bob, SHARE, {"share_to_id": NOBODY, "secret_id": "x", **shared}),
-        (
-            bob,
-            requests.CheckShare,
-            {"share_to_id": eve.node_id, "secret_id": "x", "size": 1},
-        ),
-        (
-            bob,
-            requests.CheckShare,
-            {
-                "share_to_id": alice.node_id,
-                "secret_id": "x",
-                "size": limits.DEFAULT_CONTENT_BYTES + 1,
-            },
-        ),
         (eve, requests.GetChanges, changes),
+    ]
+
+
+def of_own_secrets(world: World) -> list[Case]:
+    """Of nobody, without an id, too large, and missing."""
+    alice, eve = world.alice, world.eve
+    return [
+        (eve, SET, {"secret_id": "x", "secret": "y"}),
+        (alice, SET, {"secret_id": "", "secret": "y"}),
+        (alice, SET, {"secret_id": "new", "secret": LARGE}),
+        (alice, SET, {"secret_id": "x", "secret": LARGE}),
+        (alice, SET, {"secret_id": TOO_LONG, "secret": "y"}),
+        (alice, requests.GetSecret, {"secret_id": TOO_LONG}),
+        (alice, requests.GetSecret, {"secret_id": "missing"}),
+        (alice, requests.GetSecret, {"secret_id": ""}),
+        (eve, requests.DeleteSecret, {"secret_id": "x"}),
+        (alice, requests.DeleteSecret, {"secret_id": "missing"}),
+        (alice, requests.DeleteSecret, {"secret_id": ""}),
+    ]
+
+
+def of_sharing(world: World) -> list[Case]:
+    """With who has no space, does not accept, or has no room."""
+    alice, bob, eve = world.alice, world.bob, world.eve
+    fine = {"secret_id": "x", "secret": "y", "is_one_time_secret": False}
+    too_much = {"secret_id": "x", "size": limits.DEFAULT_CONTENT_BYTES + 1}
+    return [
+        (bob, SHARE, {"share_to_id": eve.node_id, **fine}),
+        (eve, SHARE, {"share_to_id": alice.node_id, **fine}),
+        (bob, SHARE, {"share_to_id": NOBODY, **fine}),
+        (bob, SHARE, {"share_to_id": alice.node_id, **fine, "secret_id": ""}),
+        (bob, SHARE, {"share_to_id": alice.node_id, **fine, "secret": LARGE}),
+        (bob, requests.CheckShare, {"share_to_id": eve.node_id, "secret_id": "x", "size": 1}),
+        (bob, requests.CheckShare, {"share_to_id": alice.node_id, **too_much}),
+    ]
+
+
+def of_shared_secrets(world: World) -> list[Case]:
+    """Missing ones, those of others, and what was never handed out."""
+    alice, bob, eve = world.alice, world.bob, world.eve
+    never = {"from_id": bob.node_id, "secret_id": "once", "first": "00" * 64}
+    return [
         (alice, requests.GetSecretFrom, {"from_id": bob.node_id, "secret_id": "missing"}),
         (alice, requests.GetSecretFrom, {"from_id": eve.node_id, "secret_id": "once"}),
         (alice, requests.GetSecretFrom, {"from_id": bob.node_id, "secret_id": ""}),
         (eve, requests.GetSecretFrom, {"from_id": bob.node_id, "secret_id": "once"}),
-        (
-            alice,
-            requests.RepeatSecretFrom,
-            {"from_id": bob.node_id, "secret_id": "once", "first": "00" * 64},
-        ),
-        (
-            eve,
-            requests.DeleteSharedSecret,
-            {"shared_to_id": alice.node_id, "secret_id": "shared"},
-        ),
-        (
-            bob,
-            requests.DeleteSharedSecret,
-            {"shared_to_id": alice.node_id, "secret_id": "missing"},
-        ),
-        (bob, requests.DeleteSharedSecret, {"shared_to_id": eve.node_id, "secret_id": "x"}),
+        (alice, requests.RepeatSecretFrom, never),
+        (eve, TAKE_BACK, {"shared_to_id": alice.node_id, "secret_id": "shared"}),
+        (bob, TAKE_BACK, {"shared_to_id": alice.node_id, "secret_id": "missing"}),
+        (bob, TAKE_BACK, {"shared_to_id": eve.node_id, "secret_id": "x"}),
+    ]
+
+
+def of_hooks(world: World) -> list[Case]:
+    """On what there is not, with endless URLs, and those of others."""
+    alice, bob, eve = world.alice, world.bob, world.eve
+    hook = {"type": "log", "notify_url": "http://localhost/"}
+    endless = {"target_id": "this", "type": "log", "notify_url": "http://localhost/" + "x" * 2048}
+    its_id = {"notification_hook_id": world.hook_id}
+    return [
         (eve, requests.AddNotificationHook, {"target_id": "this", **hook}),
         (alice, requests.AddNotificationHook, {"target_id": "that", **hook}),
         (alice, requests.AddNotificationHook, {"target_id": "secrets.missing", **hook}),
-        (
-            alice,
-            requests.AddNotificationHook,
-            {"target_id": "this", "type": "log", "notify_url": url + "x" * 2048},
-        ),
+        (alice, requests.AddNotificationHook, endless),
         (eve, requests.GetNotificationHooks, {"target_id": "this"}),
         (alice, requests.GetNotificationHooks, {"target_id": "secrets.missing"}),
-        (
-            bob,
-            requests.DeleteNotificationHook,
-            {"notification_hook_id": world.hook_id},
-        ),
-        (
-            eve,
-            requests.DeleteNotificationHook,
-            {"notification_hook_id": world.hook_id},
-        ),
+        (bob, requests.DeleteNotificationHook, its_id),
+        (eve, requests.DeleteNotificationHook, its_id),
     ]
 
 
@@ -196,6 +208,19 @@ async def test_a_full_space_takes_no_more_secrets(world: World, place: Place) ->
     await alice.set("fourth", "z")
 
 
+async def test_ids_take_of_the_room_of_a_space(bob: Node, place: Place) -> None:
+    """To the byte; what is there can be replaced by what is no larger."""
+    await bob.set("i" * 980, "y")
+    [(taken,)] = rows(place, "SELECT bytes FROM spaces")
+    fits = 2000 - taken - (taken - 980)
+    await refused(bob, SET, {"secret_id": "j" * (fits + 1), "secret": "y"})
+    await bob.set("j" * fits, "y")
+    assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
+    await bob.set("i" * 980, "z")
+    await refused(bob, SET, {"secret_id": "i" * 980, "secret": "z" * 100})
+    assert rows(place, "SELECT bytes FROM spaces") == [(2000,)]
+
+
 async def test_who_is_not_let_in_leaves_nothing_at_all(
     world: World, place: Place, clock: Clock
 ) -> None:
@@ -216,7 +241,7 @@ async def test_what_only_reads_changes_nothing(world: World, place: Place) -> No
     """Nor do its signatures lie among those that must survive."""
     before = dump(place)
     alice, bob = world.alice, world.bob
-    asked: list[tuple[Node, type[SignedRequest], dict[str, Any]]] = [
+    asked: list[Case] = [
         (alice, requests.GetSecretSpace, {}),
         (alice, requests.GetSecret, {"secret_id": "x"}),
         (alice, requests.GetSubSpace, {"from_id": bob.node_id}),

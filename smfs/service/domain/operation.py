@@ -11,7 +11,7 @@ from smfs.crypto.identity import Identity
 from smfs.errors import InvalidPoint, NotAccepted, QuotaExceeded, SecretNotFound, SpaceNotFound
 from smfs.protocol.spaces import StoredSecret
 from smfs.service.hook_rows import Hook, Target
-from smfs.service.rows import Rows, SpaceRow
+from smfs.service.rows import Rows, SpaceRow, size_of
 from smfs.service.store.keys import OWN
 
 
@@ -148,7 +148,7 @@ class Operation:
                 what is no larger is always allowed.
         """
         before = self.rows.secret_size(node_id, from_id, secret_id)
-        grown = len(box.encrypted_content_hex) // 2 - (before or 0)
+        grown = size_of(secret_id, box) - (before or 0)
         if before is None and space.secrets >= self.limits.secrets:
             raise QuotaExceeded
         if grown > 0 and space.content_bytes + grown > self.limits.space_bytes:

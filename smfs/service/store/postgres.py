@@ -143,6 +143,14 @@ class _Transaction(Transaction):
         self.execute("DELETE FROM seen_signatures WHERE timestamp < ?", (before,))
 
 
+def _require_writable(transaction: Transaction) -> None:
+    [mode] = transaction.execute(
+        "SELECT current_setting('transaction_read_only') FROM service"
+    ).fetchone()
+    if mode == "on":
+        raise ServiceBusy("the database takes no writes")
+
+
 @functools.lru_cache(maxsize=512)
 def _translated(statement: str) -> bytes:
     """A statement with the places of its parameters as PostgreSQL numbers them."""
@@ -240,8 +248,8 @@ class PostgresStore(Store):
         return await self._run(attempts, lambda: self._carry_out(prepared, _BEGIN, attempts))  # type: ignore[no-any-return]
 
     async def check(self) -> None:
-        """As `Store.check`."""
-        await self.read(lambda: lambda opened: opened.execute("SELECT schema FROM service"))
+        """As `Store.check`; a standby, or a primary that is none any more, cannot be used."""
+        await self.read(lambda: _require_writable)
 
     async def watch(self, waiting: Waiting) -> None:
         """As `Store.watch`: listens to the other replicas, and looks from time to time."""

@@ -158,6 +158,9 @@ async def test_a_server_that_takes_no_writes_is_waited_for(
     turn("on")
     with pytest.raises(ServiceBusy):
         await store.write(lambda: put)
+    with pytest.raises(ServiceBusy, match="takes no writes"):
+        await store.check()
     turn("off")
+    await store.check()
     await store.write(lambda: put)
     assert rows(postgres_url, "SELECT node_id FROM locks") == [(b"a",)]

@@ -13,21 +13,25 @@ PATIENCE_S = 20.0
 
 
 def test_calls_that_wait_for_each_other_run_at_once() -> None:
-    """Also when a thread was idle before, which takes one of them only."""
-    threads = Threads(2, 10)
+    """Also when there is one idle thread, which takes one of them only."""
     for _ in range(20):
+        threads = Threads(2, 10)
+        threads.start(lambda: None)
+        while not threads._idle:
+            pass
         meeting = threading.Barrier(2)
-        over = threading.Semaphore(0)
+        met: list[int] = []
 
-        def meet(meeting: threading.Barrier = meeting, over: threading.Semaphore = over) -> None:
-            meeting.wait(PATIENCE_S)
-            over.release()
+        def meet(meeting: threading.Barrier = meeting, met: list[int] = met) -> None:
+            try:
+                met.append(meeting.wait(PATIENCE_S))
+            except threading.BrokenBarrierError:
+                met.append(-1)
 
         threads.start(meet)
         threads.start(meet)
-        for _ in range(2):
-            assert over.acquire(timeout=PATIENCE_S)
-    threads.finish()
+        threads.finish()
+        assert sorted(met) == [0, 1]
 
 
 def test_what_waits_is_bounded() -> None:
