@@ -56,12 +56,20 @@ class Cluster:
     Args:
         fsync: whether a commit is on disk when it is acknowledged.
         settings: more of postgresql.conf.
+        within: a program and its arguments, which runs the server instead of itself.
 
     Attributes:
         port: where it listens on 127.0.0.1, the same after each start.
     """
 
-    def __init__(self, *, fsync: bool = True, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        fsync: bool = True,
+        settings: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        self._within = within
         self._settings = {"fsync": "on" if fsync else "off", **(settings or {})}
         self._primary: Cluster | None = None
         self._standbys: list[Cluster] = []
@@ -101,6 +109,12 @@ class Cluster:
         return self._server is not None and self._server.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The number of the server process, which has to be there."""
+        assert self._server is not None
+        return self._server.pid
+
+    @property
     def log(self) -> str:
         """What the server has said so far."""
         return self._directory.log.read_text(errors="replace")
@@ -114,7 +128,7 @@ class Cluster:
         assert not self.is_running
         self._write_settings()
         before = len(self.log)
-        self._server = self._directory.serve()
+        self._server = self._directory.serve(self._within)
         if not self._becomes_ready(self._server):
             self._end(signal.SIGQUIT)
             raise ClusterFailed(f"the server did not start: {self.log[before:][-2000:]}")
