@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.trio
 
 ACKNOWLEDGED: Final = 20
 _PAUSE_S: Final = 0.05
+_FEW: Final = 20  # lines of a log
 _OURS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'smfs'"
 _PASSWORD: Final = "not-to-be-told"
 
@@ -55,6 +58,41 @@ async def ready(url: str, status: int) -> None:
                 break
             await trio.sleep(_PAUSE_S)
         assert (await asking.get(f"{url}/healthz")).status_code == 200
+
+
+async def test_a_server_that_stands_still_holds_nobody_up_for_ever(tmp_path: Path) -> None:
+    """It answers nothing and closes nothing: more requests than there are threads end in time."""
+    with Cluster() as cluster, served(tmp_path, cluster, 1) as [replica]:
+        met = Met()
+        alice = await Client(met, [replica.url]).open_space()
+        await _at_once(alice, requests.GetSecretSpace, {})  # all connections are there
+        with _stopped(cluster.pid):
+            await ready(replica.url, 503)
+            writes = await _at_once(alice, requests.SetSecret, {"secret_id": "a", "secret": "b"})
+            reads = await _at_once(alice, requests.GetSecretSpace, {})
+            assert {answer.status for answer in (*writes, *reads)} == {503}
+        await ready(replica.url, 200)
+        await alice.set("a", "b")
+        assert await alice.get("a") == "b"
+        assert not met.complaints
+        assert replica.log.read_text().count("connecting") < _FEW
+        await alice.aclose()
+
+
+@contextmanager
+def _stopped(server: int) -> Iterator[None]:
+    """A server and all its processes stand still."""
+    pids = [server]
+    os.kill(server, signal.SIGSTOP)  # so that it makes no further one
+    children = Path(f"/proc/{server}/task/{server}/children").read_text()
+    pids += map(int, children.split())
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

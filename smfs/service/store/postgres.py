@@ -18,6 +18,7 @@ from psycopg import errors as sql_errors
 from smfs.crypto.identity import Identity
 from smfs.errors import OutcomeUnknown, ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store.base import Cursor, Prepared, Signature, Store, Transaction, Undone, Work
+from smfs.service.store.pool_log import quieten
 from smfs.service.store.postgres_database import complete, identity_of, shown
 from smfs.service.store.signals import Signals
 from smfs.service.store.threads import Outcome, Post, Threads, poster, settle
@@ -176,6 +177,7 @@ class PostgresStore(Store):
     async def open(self, wanted: Identity | None) -> Identity:
         """As `Store.open`; the database must be up to date already."""
         del wanted
+        quieten()
         self._post = poster()
         for threads in (self._readers, self._writers):
             threads.begin()
