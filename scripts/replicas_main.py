@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from soak_main import signals
+from soak_main import shortened, signals
 
 from tests.replicas import suites
 from tests.replicas.databases import made_database
@@ -26,7 +26,7 @@ from tests.replicas.replicas import COUNT, Killer, Replicas
 from tests.replicas.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = ("--allow-private-hooks",)
+OPTIONS = ("--allow-private-hooks", "--trusted-proxy=127.0.0.1")
 MINUTES = 10.0
 EVERY_S = 3.0
 PRINTS_S = 10.0
@@ -62,8 +62,8 @@ def described(replicas: Replicas, run: Run) -> dict[str, Any]:
         "done": dict(run.ledger.done),
         "deaths": {str(number): count for number, count in sorted(killed.items())},
         "proxy": dict(replicas.proxy.counts()),
-        "errors": run.ledger.errors,
-        "complaints": run.ledger.complaints,
+        "errors": shortened(run.ledger.errors),
+        "complaints": shortened(run.ledger.complaints),
         "passed": not run.ledger.errors and not run.ledger.complaints and len(killed) > 1,
     }
 
@@ -119,6 +119,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = main()
+    except* KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

@@ -8,6 +8,7 @@ takes hardly more memory than at the beginning.
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import json
 import signal
@@ -16,23 +17,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import trio
-from soak_memory import Minutes, family, memory
+from soak_memory import Minutes, family, memory, processor_seconds
 
 from tests.replicas.databases import made_database
 from tests.replicas.replicas import Replicas
 from tests.replicas.run import Run
 
 SCRIPTS = Path(__file__).resolve().parent
-OPTIONS = ("--allow-private-hooks",)
+OPTIONS = (
+    "--allow-private-hooks",
+    "--trusted-proxy=127.0.0.1",
+    # Low enough for the floods of a small machine to be above them.
+    "--node-rate=50:100",
+    "--address-rate=50:100",
+)
 MINUTES = 10
 FIRST, GROWTH = 2, 1.1
 PRINTS_S = 10.0
 SAMPLES_S = 1.0
 PATIENCE_S = 60.0
+SHOWN = 30
 MIB = 1024 * 1024
 
 
@@ -68,6 +77,32 @@ class Bad:
         return json.loads(self._process.stdout.readline())
 
 
+@dataclass(frozen=True)
+class Sight:
+    """How far a run was at one moment.
+
+    Attributes:
+        at: when.
+        good: what good clients had done.
+        bad: what bad ones had.
+        processor: for how many seconds the service had run.
+    """
+
+    at: float
+    good: int
+    bad: int
+    processor: float
+
+    def since(self, before: Sight) -> str:
+        """What happened in between, for people."""
+        seconds = self.at - before.at
+        return (
+            f"good {self.good:8} ({(self.good - before.good) / seconds:5.0f}/s)"
+            f"  bad {self.bad:9} ({(self.bad - before.bad) / seconds:6.0f}/s)"
+            f"  cpu {(self.processor - before.processor) / seconds:5.0%}"
+        )
+
+
 class Soak:
     """One run.
 
@@ -100,33 +135,39 @@ class Soak:
     async def _sample(self) -> None:
         while True:
             seconds = time.monotonic() - self._began
-            resident, proportional = self._memory()
+            resident, proportional = memory(self._family())
             self.minutes.note(seconds, resident)
             self.proportional.note(seconds, proportional)
             await trio.sleep(SAMPLES_S)
 
     async def _print(self) -> None:
-        good, bad, at = 0, 0, self._began
+        before = Sight(time.monotonic(), 0, 0, 0.0)
         while True:
             await trio.sleep(PRINTS_S)
             met = await trio.to_thread.run_sync(self._bad.counts)
-            now, ledger = time.monotonic(), self._run.ledger
-            good_now = ledger.done.total()
-            bad_now = sum(sum(each.values()) for each in met["statuses"].values())
-            resident, _ = self._memory()
+            ledger, family_now = self._run.ledger, self._family()
+            sight = Sight(
+                time.monotonic(),
+                ledger.done.total(),
+                sum(sum(each.values()) for each in met["statuses"].values()),
+                processor_seconds(family_now),
+            )
+            resident, _ = memory(family_now)
             complaints = len(ledger.complaints) + len(met["wrong"])
             print(
-                f"{now - self._began:6.0f} s"
-                f"  good {good_now:8} ({(good_now - good) / (now - at):5.0f}/s)"
-                f"  bad {bad_now:9} ({(bad_now - bad) / (now - at):6.0f}/s)"
-                f"  {resident / MIB:7.1f} MiB"
+                f"{sight.at - self._began:6.0f} s  {sight.since(before)}  {resident / MIB:6.1f} MiB"
                 f"  errors {len(ledger.errors)}  complaints {complaints}",
                 flush=True,
             )
-            good, bad, at = good_now, bad_now, now
+            before = sight
 
-    def _memory(self) -> tuple[int, int]:
-        return memory([each for process in self._processes for each in family(process)])
+    def _family(self) -> list[int]:
+        return [each for process in self._processes for each in family(process)]
+
+
+def shortened(texts: list[str]) -> dict[str, int]:
+    """The most frequent texts, with how often each came."""
+    return dict(collections.Counter(texts).most_common(SHOWN))
 
 
 def report(soak: Soak, run: Run, last: int) -> dict[str, Any]:
@@ -142,8 +183,8 @@ def report(soak: Soak, run: Run, last: int) -> dict[str, Any]:
             "ratio": after / before,
             "proportional ratio": soak.proportional.median(last) / soak.proportional.median(FIRST),
         },
-        "errors": run.ledger.errors,
-        "complaints": wrong,
+        "errors": shortened(run.ledger.errors),
+        "complaints": shortened(wrong),
         "passed": not run.ledger.errors and not wrong and after <= GROWTH * before,
     }
 
@@ -170,14 +211,17 @@ def arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """SIGTERM is an interrupt too, so that everything is cleaned up."""
+    """SIGTERM is an interrupt too, and both work where a shell runs this behind it."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def main() -> int:
@@ -204,6 +248,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = main()
+    except* KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""How much memory a service takes, minute by minute."""
+"""How much memory a service takes, minute by minute, and how much of the processors."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import statistics
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def memory(processes: list[int]) -> tuple[int, int]:
                 if name in sums:
                     sums[name] += int(rest.split()[0]) * 1024
     return sums["Rss"], sums["Pss"]
+
+
+def processor_seconds(processes: list[int]) -> float:
+    """For how long processes have run on a processor."""
+    ticks = 0
+    for each in processes:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Minutes:

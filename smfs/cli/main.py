@@ -36,6 +36,7 @@ _MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "name": "names",
         "names": "names",
         "serve": "serve",
+        "service": "service",
     }
 )
 

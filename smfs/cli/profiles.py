@@ -53,6 +53,15 @@ def make_profile(settings: Settings, *, service: str | None) -> Identity:
     return identity
 
 
+def _opened(settings: Settings, auth_code: str) -> Identity:
+    """Opens the space of a profile; returns its identity."""
+    from smfs.cli.session import open_space
+    from smfs.crypto.keyfile import load_key
+
+    open_space(settings, auth_code)
+    return load_key(settings.key_file)
+
+
 def _check_service(service: str | None) -> None:
     from smfs.config import EMBEDDED
 
@@ -115,19 +124,33 @@ def _replace(path: Path, content: bytes) -> None:
     examples=(
         "smfs init",
         "smfs init --profile work --service https://secrets.example.org",
+        "SMFS_AUTH_CODE=… smfs init --service https://secrets.example.org",
     ),
 )
 @connection_options
+@click.option(
+    "--auth-code",
+    metavar="CODE",
+    envvar="SMFS_AUTH_CODE",
+    show_envvar=True,
+    help="What the service's operator gave you to open a space; works once.",
+)
 @json_option
-def init_command(*, as_json: bool) -> None:
+def init_command(*, auth_code: str | None, as_json: bool) -> None:
     """Make an identity and a profile.
 
     The secret key lies in a file of mode 0600. The node id is printed; others need it to share
-    with you. With --service, the profile uses that service from now on.
+    with you. With --service, the profile uses that service from now on. With --auth-code, the
+    space is opened there at once; for a profile that is there already, too.
     """
     settings = current_settings()
     service = flags_of(click.get_current_context()).service
-    identity = make_profile(settings, service=service)
+    if auth_code is not None and settings.key_file.exists():
+        identity = _opened(settings, auth_code)
+    else:
+        identity = make_profile(settings, service=service)
+        if auth_code is not None:
+            _opened(current_settings(), auth_code)
     if as_json:
         print_json(_described(settings, identity))
         return

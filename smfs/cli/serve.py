@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from smfs.cli.databases import NamedDatabase, current_database, database_options
 from smfs.cli.options import current_settings
-from smfs.cli.serve_database import NamedDatabase, current_database, database_options
 from smfs.cli.serve_help import Group, GroupedCommand
 from smfs.cli.serve_options import (
     LOG_FORMATS,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from smfs.cli.serve_database import NamedDatabase
+from smfs.cli.databases import NamedDatabase
 from smfs.cli.serve_options import ServeSettings
 
 _STATE: Final = Path("/var/lib/smfs")

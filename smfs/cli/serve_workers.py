@@ -22,8 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from smfs.cli.databases import FILE_VARIABLE, VARIABLE
 from smfs.cli.exits import FAILED, ReportedFailure
-from smfs.cli.serve_database import FILE_VARIABLE, VARIABLE
 from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started

@@ -58,6 +58,26 @@ def run_with_view(settings: Settings, work: Callable[[View], Awaitable[_Result]]
     return trio.run(run)
 
 
+def open_space(settings: Settings, auth_code: str) -> None:
+    """Opens the space of a profile by a code of the service's operator.
+
+    Raises:
+        SmfsError: when the service refuses, or the profile cannot be used.
+    """
+    log_to(settings.log_file)
+    import trio
+
+    from smfs.crypto.keyfile import load_key
+
+    identity = load_key(settings.key_file)
+
+    async def run() -> None:
+        async with _client(settings, identity, auth_code) as client:
+            await client.ready
+
+    trio.run(run)
+
+
 @asynccontextmanager
 async def open_view(
     settings: Settings, identity: Identity, *, for_mount: bool = False
@@ -69,9 +89,23 @@ async def open_view(
         identity: of the profile.
         for_mount: whether what is known is kept on disk, where the settings say so.
     """
-    from smfs.client.client import create_client
     from smfs.client.versions import RequireSignatures
     from smfs.client.view import View
+
+    async with _client(settings, identity) as client:
+        yield View(
+            client,
+            require_signatures=RequireSignatures(own=not settings.allow_unsigned),
+            max_stale=settings.max_stale,
+            cache=_cache_of(settings, client) if for_mount and settings.cache else None,
+        )
+
+
+@asynccontextmanager
+async def _client(
+    settings: Settings, identity: Identity, auth_code: str | None = None
+) -> AsyncIterator[Client]:
+    from smfs.client.client import create_client
 
     async with AsyncExitStack() as stack:
         transport = None
@@ -85,16 +119,11 @@ async def open_view(
             settings.service or _EMBEDDED_URL,
             identity.secret_key_hex,
             identity.node_id,
+            auth_code=auth_code,
             transport=transport,
             deadline=settings.deadline,
         )
-        await stack.enter_async_context(client)
-        yield View(
-            client,
-            require_signatures=RequireSignatures(own=not settings.allow_unsigned),
-            max_stale=settings.max_stale,
-            cache=_cache_of(settings, client) if for_mount and settings.cache else None,
-        )
+        yield await stack.enter_async_context(client)
 
 
 def _cache_of(settings: Settings, client: Client) -> Cache:

@@ -19,6 +19,12 @@ DEFAULT_CONTENT_BYTES: Final = 1024 * 1024
 LARGEST_CONTENT_BYTES: Final = 256 * 1024 * 1024
 """The most that our service can be told to take."""
 
+LONGEST_ID_BYTES: Final = 8192
+"""The longest secret id that our service takes, as WTF-8: twice the longest path of Linux.
+
+What is deleted is remembered for a while, its id included, and does not count for any quota.
+"""
+
 _BODY_OVERHEAD_BYTES: Final = 64 * 1024  # ids, keys, salt, envelope fields: generously
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from smfs.crypto.box import Box
 from smfs.protocol import signing
 from smfs.service.store.base import Transaction
 from smfs.service.store.keys import node_key, secret_key
+
+# They count for no quota.
+_MOST: Final = 1000
+_MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class HandedRows:
@@ -61,5 +67,26 @@ class HandedRows:
         return Box(row[0].hex(), row[1].hex()) if row else None
 
     def forget(self) -> None:
-        """What was handed out so long ago that nobody asks for it any more."""
+        """What was handed out so long ago that nobody asks for it any more, or is too much."""
+        rows = self._run(
+            "SELECT node_id FROM handed_out GROUP BY node_id"
+            " HAVING count(*) > ? OR sum(length(content)) > ?",
+            (_MOST, _MOST_BYTES),
+        ).fetchall()
+        for (key,) in rows:
+            self._forget_oldest(key)
         self._run("DELETE FROM handed_out WHERE time <= ?", (self._now - signing.REPLAY_WINDOW_MS,))
+
+    def _forget_oldest(self, key: bytes) -> None:
+        count, size = 0, 0
+        rows = self._run(
+            "SELECT signature, length(content) FROM handed_out WHERE node_id = ?"
+            " ORDER BY time DESC",
+            (key,),
+        ).fetchall()
+        for signature, length in rows:
+            count, size = count + 1, size + length
+            if count > _MOST or size > _MOST_BYTES:
+                self._run(
+                    "DELETE FROM handed_out WHERE node_id = ? AND signature = ?", (key, signature)
+                )

@@ -196,9 +196,24 @@ class Rows:
         return StoredSecret(Box(row[0].hex(), row[1].hex()), bool(row[2])) if row else None
 
     def put_secret(
-        self, node_id: str, from_id: str, secret_id: str, box: Box, *, one_time: bool = False
+        self,
+        node_id: str,
+        from_id: str,
+        secret_id: str,
+        box: Box,
+        before: int | None,
+        *,
+        one_time: bool = False,
     ) -> int:
         """Sets a secret; one that is there keeps its place, its hooks and its one-time flag.
+
+        Args:
+            node_id: in whose space.
+            from_id: who shares it; empty for an own secret.
+            secret_id: its id.
+            box: its content.
+            before: what `secret_size` says.
+            one_time: whether it is handed out only once.
 
         Returns:
             the new revision of the space.
@@ -206,7 +221,6 @@ class Rows:
         key = (node_key(node_id), node_key(from_id), secret_key(secret_id))
         long = long_id(secret_id)
         content = bytes.fromhex(box.encrypted_content_hex)
-        before = self._size(key)
         size = len(key[2]) + len(long or b"") + len(content)
         revision = self.next_revision(
             node_id, secrets=int(before is None), content_bytes=size - (before or 0)

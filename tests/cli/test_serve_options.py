@@ -14,7 +14,7 @@ import click
 import pytest
 
 from smfs.cli import serve
-from smfs.cli.serve_database import as_database, shown_database
+from smfs.cli.databases import as_database, shown_database
 from smfs.cli.serve_options import (
     Address,
     Rate,

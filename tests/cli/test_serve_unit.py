@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smfs.cli.serve_database import NamedDatabase
+from smfs.cli.databases import NamedDatabase
 from smfs.cli.serve_options import Address, ServeSettings
 from smfs.cli.serve_unit import unit_of
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.replicas.databases import made_database
 from tests.replicas.replicas import Replicas
+
+OPTIONS: Final = ("--allow-private-hooks", "--trusted-proxy=127.0.0.1")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -17,6 +20,6 @@ def replicas(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Replica
     is_postgres = request.param == "postgres"
     with (
         made_database(tmp_path, postgres=is_postgres) as database,
-        Replicas(database, tmp_path, options=["--allow-private-hooks"]) as made,
+        Replicas(database, tmp_path, options=OPTIONS) as made,
     ):
         yield made

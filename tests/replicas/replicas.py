@@ -201,8 +201,9 @@ class Replicas:
 
     def kill_and_restart(self, number: int, down: float = 0.0) -> None:
         """Kills a replica and starts it again after so many seconds."""
-        replica, killed_at = self.replicas[number], time.monotonic()
+        replica = self.replicas[number]
         replica.kill()
+        killed_at = time.monotonic()
         if down:
             time.sleep(down)
         replica.start()

@@ -114,7 +114,7 @@ class Run:
         try:
             await act(worker)
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"{type(worker).__name__}: {error!r}")
+            await worker.failed(type(worker).__name__, error)
             return False
         return True
 

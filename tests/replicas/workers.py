@@ -31,16 +31,18 @@ from tests.faults.blocks import block
 from tests.replicas.hooks import Heard
 from tests.replicas.ledger import Content, Ledger, Slot
 
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 """Of each client: a machine that runs all of it at once is slow, and that is no error."""
 
-CAUGHT_UP_S: Final = 60.0
+CAUGHT_UP_S: Final = 120.0
 """For a follower, or the hooks, to know everything in the end."""
 
 _CODE: Final = "openSecretSpace"
 _IDS: Final = ("a", "b/c", "d")
 _READERS: Final = 3
+_AFTER_AN_ERROR_S: Final = 1.0
 _COPIES: Final = 4
+_LATE_S: Final = 5.0  # far more than a wake-up takes, and less than the poll that makes up for one
 _END: Final = "end"
 _UNDECIDED: Final = {0, 429, 503}  # no answer, or to come back later
 
@@ -101,12 +103,17 @@ class Worker(abc.ABC):
         for client in self._clients:
             await client.aclose()
 
+    async def failed(self, kind: str, error: Exception) -> None:
+        """Notes what a client was told instead of an answer, and pauses as people would."""
+        self.ledger.errors.append(f"{kind}: {error!r}")
+        await trio.sleep(_AFTER_AN_ERROR_S)
+
     async def tell(self, kind: str, asked: Awaitable[object]) -> bool:
         """Does what is to be acknowledged; whether it was."""
         try:
             await asked
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"{kind}: {error!r}")
+            await self.failed(kind, error)
             return False
         self.ledger.done[kind] += 1
         return True
@@ -119,7 +126,7 @@ class Worker(abc.ABC):
         except (SecretNotFound, NotAccepted):
             found = None
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"{kind}: {error!r}")
+            await self.failed(kind, error)
             return
         self.ledger.done[kind] += 1
         slot.check(found, self.ledger)
@@ -155,6 +162,26 @@ class Following(Worker):
     async def follow(self) -> None:
         """Follows until it is cancelled."""
         await self.view.follow()
+
+    async def hears_of(self, name: str, content: Content, sender: str | None = None) -> None:
+        """Waits until the follower knows a secret as it was acknowledged."""
+        began = trio.current_time()
+        with trio.move_on_after(CAUGHT_UP_S) as waiting:
+            while True:
+                generation = self.view.generation
+                if await self._known(name, sender) == content:
+                    break
+                await self.view.wait_for_change(generation)
+        self.ledger.expect(f"a follower never heard of {name}", holds=not waiting.cancelled_caught)
+        self.ledger.done["change heard of late"] += trio.current_time() - began > _LATE_S
+
+    async def _known(self, name: str, sender: str | None) -> Content:
+        try:
+            if sender is None:
+                return (await self.view.read_own(name)).content.decode()
+            return (await self.view.read_from(sender, name)).content.decode()
+        except (SecretNotFound, NotAccepted):
+            return None
 
     async def end(self) -> None:
         """What the follower knows is what the service lists."""
@@ -197,6 +224,7 @@ class Owner(Following):
         slot.attempted(content)
         if await self.tell(kind, asked):
             slot.acknowledged(content)
+            await self.hears_of(name, content)
         await self.read("get", self.other.get_secret(name), slot)
 
     async def end(self) -> None:
@@ -235,6 +263,7 @@ class Sharer(Following):
             asked = self.sender.share_secret_to(self.recipient, name, content)
             if await self.tell("share", asked):
                 slot.acknowledged(content)
+                await self.hears_of(name, content, self.sender.node_id)
         await self._read_all()
 
     async def _begin_anew(self) -> None:
@@ -249,7 +278,7 @@ class Sharer(Following):
         except NotAccepted:
             self.ledger.done["refused"] += 1
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"refused: {error!r}")
+            await self.failed("refused", error)
         else:
             self.ledger.complaints.append("shared with somebody who does not accept that")
         await self.tell("accept", self.recipient.accept_secrets_from(self.sender))
@@ -412,7 +441,7 @@ class Hooked(Worker):
         try:
             written = await self.view.write_own("told", self.place.content().encode())
         except (ServiceError, ServiceUnavailable) as error:
-            self.ledger.errors.append(f"set: {error!r}")
+            await self.failed("set", error)
             return
         self.written.add(written.token)
         self.ledger.done["set"] += 1

@@ -23,7 +23,7 @@ import anyio.to_thread
 from smfs.protocol import requests
 from smfs.service import create_service
 from smfs.service.app import system_now
-from tests.service.conftest import Node
+from tests.service.nodes import Node
 
 PUBLIC: Final = "93.184.216.34"
 PUBLIC_6: Final = "2606:4700::6810"

@@ -13,6 +13,7 @@ from smfs.crypto.identity import Identity
 from smfs.protocol import canonical, discovery, requests, signing
 from smfs.protocol.requests import Request, SignedRequest
 from smfs.service import Service, create_service
+from tests.service.places import Place, give_key
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +26,11 @@ CHANGES = BLOCKS[5]
 [SEED] = re.findall(r"secret key `([0-9a-f]{64})`", PAGE)
 
 
-async def test_the_description_is_the_page_s(database: Path, ask: Ask, clock: Any) -> None:
+async def test_the_description_is_the_page_s(place: Place, ask: Ask, clock: Any) -> None:
     """The example is what a service with that key says at that time."""
     identity = Identity(b"\1" * 32)
-    async with create_service(database, now=clock, identity=identity) as service:
+    give_key(place, identity)
+    async with create_service(place, now=clock, identity=identity) as service:
         answer = await ask(service, discovery.PATH, method="GET")
         head = await ask(service, discovery.PATH, method="HEAD")
     assert answer.text == DESCRIPTION

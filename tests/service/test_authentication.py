@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from smfs.protocol import canonical, requests, signing
 from smfs.service import Service
 from smfs.service.authentication import Evidence, Refused
+from tests.service.places import Place, count
 
 pytestmark = pytest.mark.anyio
 
@@ -21,14 +20,6 @@ REPLAY = "Error on authenticateRequest! Multiple use of signature detected!"
 LATE = "Error on authenticateRequest! Invalid Timestamp!"
 MISFIT = "Error on authenticateRequest! Invalid Signature!"
 NO_CODE = "Error on authenticateRequest! Invalid AuthCode!"
-
-
-def remembered(database: Path) -> int:
-    """How many signatures the database remembers."""
-    connection = sqlite3.connect(database)
-    [count] = connection.execute("SELECT count(*) FROM used_signatures").fetchone()
-    connection.close()
-    return int(count)
 
 
 @pytest.fixture
@@ -85,13 +76,13 @@ async def test_a_refused_signature_is_refused_again(alice: Any) -> None:
     assert (await alice.send(changed)).error == REPLAY
 
 
-async def test_strangers_cannot_fill_the_database(alice: Any, database: Path) -> None:
+async def test_strangers_cannot_fill_the_database(alice: Any, place: Place) -> None:
     """A request that is not let in is not stored, and only so many are kept in memory."""
-    before = remembered(database)
+    before = count(place, "used_signatures")
     for number in range(20):
         request = alice.signed(requests.GetSecret, secret_id="x")
         await alice.send(dataclasses.replace(request, secret_id=f"{number}"))
-    assert remembered(database) == before
+    assert count(place, "used_signatures") == before
     refused = Refused()
     for number in range(20_000):
         refused.add(Evidence(number.to_bytes(64, "big"), fits=False))
@@ -101,17 +92,17 @@ async def test_strangers_cannot_fill_the_database(alice: Any, database: Path) ->
 
 
 async def test_old_signatures_are_swept_away(
-    alice: Any, service: Service, clock: Any, database: Path
+    alice: Any, service: Service, clock: Any, place: Place
 ) -> None:
     """Once their timestamps would be refused anyway."""
     for _ in range(5):
         await alice.set("x", "y")
     clock.now_ms = signing.frame(clock.now_ms) + signing.REPLAY_WINDOW_MS - 1
     await service.sweep()
-    assert remembered(database) >= 5
+    assert count(place, "used_signatures") >= 5
     clock.now_ms += 1
     await service.sweep()
-    assert remembered(database) == 0
+    assert count(place, "used_signatures") == 0
 
 
 async def test_one_node_cannot_speak_for_another(alice: Any, bob: Any) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -25,6 +22,7 @@ from smfs.protocol.changes import (
 )
 from smfs.service import Service, feed_rows
 from smfs.service.store.sqlite import SqliteStore
+from tests.service.places import Place, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -367,7 +365,7 @@ async def test_deletions_are_forgotten_after_a_week(
 
 
 async def test_deletions_are_bounded_in_number(
-    alice: Any, bob: Any, follow: Follow, monkeypatch: pytest.MonkeyPatch, database: Path
+    alice: Any, bob: Any, follow: Follow, monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     """Of too many the oldest are forgotten, and who has not seen them gets a listing."""
     assert feed_rows._LEFT < feed_rows._MOST_REMEMBERED <= 10_000
@@ -380,9 +378,8 @@ async def test_deletions_are_bounded_in_number(
         followers.append(follow(alice))
         await followers[-1].catch_up()
         await delete(alice if number % 2 else bob, "x")
-    with closing(sqlite3.connect(database)) as connection:
-        counted = connection.execute("SELECT count(*) FROM gone GROUP BY node_id").fetchall()
-        kept = connection.execute("SELECT remembered FROM spaces ORDER BY node_id").fetchall()
+    counted = rows(place, "SELECT count(*) FROM gone GROUP BY node_id")
+    kept = rows(place, "SELECT remembered FROM spaces ORDER BY node_id")
     assert all(4 <= count <= 6 for (count,) in counted)
     assert sorted(counted) == sorted(kept)
     anew = [(await follower.ask()).since == 0 for follower in followers]
@@ -522,10 +519,12 @@ async def live(nodes: list[Any], followers: list[Any], clock: Any, chance: Rando
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+# The pool of connections throws dice in a thread of its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @given(seed=st.integers(0, 2**32))
 async def test_the_pages_add_up_to_the_listing(
     service: Service, node: Callable[..., Any], clock: Any, follow: Follow, seed: int
@@ -550,6 +549,7 @@ async def test_the_pages_add_up_to_the_listing(
 # --- cost -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("contents", [False, True])
 @pytest.mark.parametrize("with_gone", [False, True])
 async def test_a_page_is_read_by_indices(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -12,16 +10,9 @@ import pytest
 
 from smfs.protocol import requests, signing
 from smfs.service import Service
+from tests.service.places import Place, count
 
 pytestmark = pytest.mark.anyio
-
-
-def rows(database: Path, table: str) -> int:
-    """How many rows a table has."""
-    with sqlite3.connect(database) as connection:
-        count: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-    connection.close()
-    return count
 
 
 async def hook(node: Any, listener: Any, target: str, name: str, *, posts: int = 1) -> None:
@@ -36,7 +27,7 @@ async def hook(node: Any, listener: Any, target: str, name: str, *, posts: int =
 
 
 async def test_a_closed_space_is_gone_before_it_is_swept(
-    node: Callable[..., Any], bob: Any, clock: Any, database: Path
+    node: Callable[..., Any], bob: Any, clock: Any, place: Place
 ) -> None:
     """For its owner and for those who share with him."""
     alice = await node().open_space(clock.now_ms + 1000)
@@ -48,11 +39,11 @@ async def test_a_closed_space_is_gone_before_it_is_swept(
     missing = f'SecretSpace for "{alice.node_id}" did not exist!'
     assert (await alice.ask(requests.GetSecret, secret_id="x")).error == missing
     assert (await bob.share(alice, "x", "y")).error == missing
-    assert rows(database, "secrets") == 1
+    assert count(place, "secrets") == 1
 
 
 async def test_sweeping_removes_everything_of_it(
-    service: Service, node: Callable[..., Any], bob: Any, clock: Any, database: Path
+    service: Service, node: Callable[..., Any], bob: Any, clock: Any, place: Place
 ) -> None:
     """Secrets, sub spaces and hooks go; what has not closed stays."""
     alice = await node().open_space(clock.now_ms + 1000)
@@ -62,7 +53,7 @@ async def test_sweeping_removes_everything_of_it(
     await bob.set("x", "y")
     clock.now_ms += 1000
     await service.sweep()
-    assert [rows(database, table) for table in ("spaces", "sub_spaces", "secrets")] == [1, 0, 1]
+    assert [count(place, table) for table in ("spaces", "sub_spaces", "secrets")] == [1, 0, 1]
     assert await bob.get("x") == "y"
 
 

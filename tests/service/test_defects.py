@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from smfs.crypto.identity import Identity
 from smfs.protocol import requests, signing
 from smfs.service import ServiceOptions, create_service
+from tests.service.places import Place, give_key
 
 pytestmark = pytest.mark.anyio
 
@@ -150,13 +150,14 @@ async def test_what_is_recommended_is_done(
     name: str,
     vectors: Callable[[str], Any],
     ask: Callable[..., Awaitable[Any]],
-    database: Path,
+    place: Place,
     clock: Any,
 ) -> None:
     """Every request of every scenario; the service is started anew before the last one."""
     recorded = vectors("replay/defects")
     scenario = next(each for each in recorded["scenarios"] if each["name"] == name)
     service_key = Identity.from_secret_key_hex(recorded["service"]["secretKeyHex"])
+    give_key(place, service_key)
     chosen = Chosen(recorded)
     names = {
         node["publicKeyHex"]: name for name, node in recorded["nodes"].items() if name != "capitals"
@@ -165,7 +166,7 @@ async def test_what_is_recommended_is_done(
     for steps in (scenario["steps"][:-1], scenario["steps"][-1:]):
         options = ServiceOptions(allow_private_hooks=True)
         async with create_service(
-            database, options=options, now=clock, identity=service_key
+            place, options=options, now=clock, identity=service_key
         ) as service:
             for step in steps:
                 clock.now_ms = step["now"]

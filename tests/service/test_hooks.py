@@ -328,7 +328,6 @@ def test_what_is_public(address: str) -> None:
 
 
 async def test_a_hook_survives_a_restart(
-    database: Any,
     listener: Any,
     node: Callable[..., Any],
     restarting: Callable[[], Any],

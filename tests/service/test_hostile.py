@@ -19,7 +19,7 @@ from smfs.protocol import canonical
 from smfs.protocol.requests import Request
 from smfs.service.app import system_now
 from tests.cli.conftest import Program
-from tests.service.conftest import Answer, Node
+from tests.service.nodes import Answer, Node
 
 pytestmark = pytest.mark.anyio
 

@@ -17,6 +17,7 @@ import uvicorn
 
 from smfs.protocol import canonical, limits, requests
 from smfs.service import Service, ServiceOptions, create_service
+from tests.service.places import POSTGRES, SQLITE, Place
 
 pytestmark = pytest.mark.anyio
 
@@ -92,11 +93,11 @@ async def test_options_names_the_method(service: Service, ask: Ask) -> None:
 
 
 async def test_the_largest_body_is_taken_and_one_byte_more_is_not(
-    database: Path, clock: Any, ask: Ask
+    place: Place, clock: Any, ask: Ask
 ) -> None:
     """Whether its length was announced or not."""
     options = ServiceOptions(body_bytes=1000)
-    async with create_service(database, options=options, now=clock) as service:
+    async with create_service(place, options=options, now=clock) as service:
         fits = NODE_ID.ljust(1000)
         assert (await ask(service, "/getNodeId", fits, pieces=3)).status == 200
         assert (await ask(service, "/getNodeId", fits + " ", pieces=3)).status == 413
@@ -127,9 +128,9 @@ async def test_who_goes_away_early_leaves_nothing(service: Service, alice: Any) 
     assert await alice.set("x", "y")
 
 
-async def test_a_server_starts_and_stops_it(database: Path) -> None:
+async def test_a_server_starts_and_stops_it(place: Place) -> None:
     """The lifespan protocol, as a server speaks it that knows nothing else of the service."""
-    service = create_service(database)
+    service = create_service(place)
     to_service, received = anyio.create_memory_object_stream[dict[str, Any]](2)
     sent: list[str] = []
 
@@ -175,13 +176,14 @@ async def serving(service: Service) -> AsyncIterator[str]:
         await server.shutdown()
 
 
+@pytest.mark.parametrize(
+    ("engine", "anyio_backend"),
+    [(SQLITE, "asyncio"), (POSTGRES, "asyncio")],
+    indirect=True,
+    scope="module",
+)
 class TestRealSockets:
-    """Over TCP, through the server that `smfs serve` uses."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """That server runs on asyncio only."""
-        return "asyncio"
+    """Over TCP, through the server that `smfs serve` uses, which runs on asyncio only."""
 
     @pytest.fixture
     async def http(self, service: Service) -> AsyncIterator[httpx.AsyncClient]:

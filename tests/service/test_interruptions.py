@@ -18,7 +18,7 @@ from smfs.service import Service
 from smfs.service.store import sqlite as sqlite_store
 from smfs.service.store import sqlite_file
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
 
 async def test_a_request_that_is_cut_off_is_done_or_not_done(alice: Any) -> None:

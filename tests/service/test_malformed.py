@@ -14,7 +14,11 @@ from smfs.protocol import canonical, fields, requests
 from smfs.protocol.requests import Request, SignedRequest
 from smfs.service import Service
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # The pool of connections throws dice in a thread of its own.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
+]
 
 Ask = Callable[..., Awaitable[Any]]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smfs.protocol import discovery, requests, signing
 from smfs.service import Service
+from tests.service.places import Place, count
 
 pytestmark = pytest.mark.anyio
 
@@ -75,17 +73,16 @@ async def test_only_what_was_consumed_is_kept(alice: Any, bob: Any) -> None:
 
 
 async def test_it_is_forgotten_after_the_replay_window(
-    service: Service, alice: Any, first: Exchange, clock: Any, database: Path
+    service: Service, alice: Any, first: Exchange, clock: Any, place: Place
 ) -> None:
-    """At once, and from the file by the next sweep."""
+    """At once, and from the database by the next sweep."""
     clock.now_ms += signing.REPLAY_WINDOW_MS - 1
     await service.sweep()
     assert (await repeat(alice, first)).error is None
     clock.now_ms += 1
     assert (await repeat(alice, first)).error == GONE
     await service.sweep()
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT count(*) FROM handed_out").fetchall() == [(0,)]
+    assert count(place, "handed_out") == 0
 
 
 async def test_it_is_given_after_a_restart(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio.to_thread
@@ -16,6 +15,7 @@ from smfs.crypto.identity import Identity
 from smfs.errors import MalformedData
 from smfs.protocol import canonical, requests, signing
 from smfs.service import Service, ServiceOptions, create_service
+from tests.service.places import Place, give_key
 
 pytestmark = pytest.mark.anyio
 
@@ -213,10 +213,10 @@ def _compared(rule: str, body: str) -> Any:
 
 
 @asynccontextmanager
-async def _running(database: Path, replay: Replay, clock: Any) -> AsyncIterator[Service]:
+async def _running(place: Place, replay: Replay, clock: Any) -> AsyncIterator[Service]:
     options = ServiceOptions(allow_private_hooks=True, body_bytes=102_400)
     async with create_service(
-        database, options=options, now=clock, identity=replay.service_identity
+        place, options=options, now=clock, identity=replay.service_identity
     ) as service:
         yield service
 
@@ -236,12 +236,13 @@ async def _differences(replay: Replay, service: Service, step: Step) -> list[str
 
 
 async def test_the_recorded_conversation_is_answered_as_the_original_did(
-    vectors: Callable[[str], Any], listener: Any, ask: Ask, database: Path, clock: Any
+    vectors: Callable[[str], Any], listener: Any, ask: Ask, place: Place, clock: Any
 ) -> None:
     """Every step, by the recording's own rules of comparison, a restart in the middle included."""
     replay = Replay(vectors("replay/recorded"), listener, ask)
+    give_key(place, replay.service_identity)
     different: list[str] = []
-    opened: AbstractAsyncContextManager[Service] = _running(database, replay, clock)
+    opened: AbstractAsyncContextManager[Service] = _running(place, replay, clock)
     service = await opened.__aenter__()
     steps = replay.recorded["steps"]
     assert len(steps) == 259
@@ -250,7 +251,7 @@ async def test_the_recorded_conversation_is_answered_as_the_original_did(
             clock.now_ms = step["now"]
             if step.get("action") == "restart":
                 await opened.__aexit__(None, None, None)
-                opened = _running(database, replay, clock)
+                opened = _running(place, replay, clock)
                 service = await opened.__aenter__()
             else:
                 different += await _differences(replay, service, step)

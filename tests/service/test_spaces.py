@@ -13,6 +13,7 @@ from smfs.crypto import identity
 from smfs.protocol import canonical, requests, spaces
 from smfs.service import Service
 from smfs.service.store.sqlite import SqliteStore
+from tests.service.places import SQLITE
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +119,9 @@ async def test_deleting_the_space_takes_everything(
     assert await is_silent(bob)
 
 
+@pytest.mark.parametrize(
+    ("engine", "anyio_backend"), [(SQLITE, "asyncio")], indirect=True, scope="module"
+)
 async def test_a_request_costs_the_same_in_a_large_space(
     service: Service, alice: Any, bob: Any
 ) -> None:

@@ -24,7 +24,7 @@ from smfs.service.app import system_now
 from smfs.service.store.file import APPLICATION_ID
 from smfs.service.store.sqlite import SqliteStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
 Ask = Callable[..., Awaitable[Any]]
 CANARY = "canary-5c1f6b8e"
@@ -292,73 +292,7 @@ async def test_a_full_disk_is_no_end(
     assert await alice.get("x") == "after"
 
 
-async def test_two_services_on_one_file_are_one(
-    node: Callable[..., Any], service: Service, restarting: Callable[[], Any]
-) -> None:
-    """What one stores the other answers; what one has seen the other refuses as a replay."""
-    async with restarting() as other:
-        assert other.node_id == service.node_id
-        alice = await node().open_space()
-        await alice.set("x", "y")
-        used = [
-            alice.signed(requests.SetSecret, secret_id="x", secret="y"),
-            alice.signed(requests.GetSecret, secret_id="x"),
-        ]
-        for request in used:
-            assert (await alice.send(request)).status == 200
-        alice.app = other
-        assert await alice.get("x") == "y"
-        for request in used:
-            again = await alice.send(request)
-            assert again.error.endswith("Multiple use of signature detected!")
-
-
-async def test_a_code_works_once_whoever_is_asked(
-    alice: Any, node: Callable[..., Any], service: Service, restarting: Callable[[], Any]
-) -> None:
-    """Two services that get the same code at once: one of them takes it."""
-    await alice.accept(service.node_id)
-    await alice.do(requests.CreateAuthCode, action="openSecretSpace")
-    secret = await alice.do(
-        requests.GetSecretFrom, from_id=service.node_id, secret_id="openSecretSpaceAuthCode"
-    )
-    code = secret.opened(alice.identity)
-    statuses = []
-    async with restarting() as other:
-
-        async def try_it(app: Service) -> None:
-            answer = await node(app=app).ask(
-                requests.OpenSecretSpace, auth_code=code, closure_date=None
-            )
-            statuses.append(answer.status)
-
-        async with anyio.create_task_group() as tasks:
-            for app in (service, other) * 4:
-                tasks.start_soon(try_it, app)
-    assert sorted(statuses) == [200] + [401] * 7
-
-
-async def test_a_one_time_secret_is_given_once_whoever_asks(
-    alice: Any, bob: Any, service: Service, restarting: Callable[[], Any]
-) -> None:
-    """Many readers at two services: one gets it."""
-    await alice.accept(bob)
-    await bob.share(alice, "once", "y", once=True)
-    errors = []
-    async with restarting() as other:
-
-        async def read(app: Service) -> None:
-            request = alice.signed(requests.GetSecretFrom, from_id=bob.node_id, secret_id="once")
-            alice.app = app
-            errors.append((await alice.send(request)).error)
-
-        async with anyio.create_task_group() as tasks:
-            for app in (service, other) * 4:
-                tasks.start_soon(read, app)
-    gone = 'Secret with secretId "once" did not exist!'
-    assert sorted(errors, key=str) == sorted([None] + [gone] * 7, key=str)
-
-
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_processes_start_and_write_at_once(database: Path) -> None:
     """On a database that is not there yet: nobody fails, and nothing is lost."""
     seeds = [f"{number:02x}" * 32 for number in range(1, 5)]
@@ -372,6 +306,7 @@ async def test_many_processes_start_and_write_at_once(database: Path) -> None:
     assert execute(database, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("lines", [1, 7, 40])
 async def test_what_was_acknowledged_survives_a_kill(database: Path, ask: Ask, lines: int) -> None:
     """`kill -9` in the middle of writing: every write that was answered is there, whole."""

@@ -1,4 +1,4 @@
-"""Databases of the schema before the change feed are upgraded when they are opened."""
+"""Files of every earlier schema are upgraded when they are opened."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ import pytest
 
 from smfs.crypto.box import seal_box
 from smfs.crypto.identity import Identity
+from smfs.protocol import requests
 from smfs.protocol.changes import RECIPIENT, SENDER
 from smfs.service.store import schema
 from smfs.service.store.file import APPLICATION_ID
+from smfs.service.store.keys import short_key
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
 SCHEMA_1 = Path(__file__).with_name("schema_1.sql").read_text()
 SERVICE = Identity(b"\5" * 32)
 ALICE, BOB, STRANGER = (Identity(bytes([number]) * 32) for number in (1, 2, 3))
 OPENED = 1_800_000_000_000_000
 FAR = 4e12
+LONG = "x" * 2000
 OPENER = """
 import sys, pathlib, anyio
 from smfs.service import create_service
@@ -39,9 +42,9 @@ anyio.run(main)
 """
 
 
-@pytest.fixture
-def old(database: Path) -> Path:
-    """A database of schema 1: alice accepts bob and a stranger, bob accepts alice."""
+@pytest.fixture(params=range(1, schema.LATEST))
+def old(database: Path, request: pytest.FixtureRequest) -> Path:
+    """A database of an earlier schema: alice accepts bob and a stranger, bob accepts alice."""
     database.parent.mkdir(mode=0o700)
     database.touch(0o600)
     alice, bob, stranger = (bytes.fromhex(each.node_id) for each in (ALICE, BOB, STRANGER))
@@ -56,7 +59,7 @@ def old(database: Path) -> Path:
         connection.execute("INSERT INTO service VALUES (1, 1, ?, ?)", (b"i" * 16, seed))
         connection.executemany(
             "INSERT INTO spaces (node_id, closure_date, revision) VALUES (?, ?, ?)",
-            [(alice, FAR, OPENED + 4), (bob, None, OPENED + 1)],
+            [(alice, FAR, OPENED + 4), (bob, None, OPENED + 2)],
         )
         connection.executemany(
             "INSERT INTO sub_spaces (node_id, from_id, closure_date, place) VALUES (?, ?, ?, ?)",
@@ -72,8 +75,13 @@ def old(database: Path) -> Path:
             [
                 (alice, b"", b"x", point, content, OPENED + 3, OPENED + 3),
                 (alice, bob, b"x", point, content, OPENED + 4, OPENED + 4),
+                (bob, b"", LONG.encode(), point, content, OPENED + 2, OPENED + 2),
             ],
         )
+        connection.create_function("short_key", 1, short_key)
+        for number in range(2, request.param + 1):
+            for statement in schema.statements(f"migrations/{number}.sql"):
+                connection.execute(statement)
         connection.commit()
     return database
 
@@ -112,6 +120,8 @@ async def test_an_old_database_goes_on(
             (SENDER, ALICE.node_id): None,
             (RECIPIENT, ALICE.node_id): FAR,
         }
+        assert set(followers[1].secrets) == {("", LONG)}
+        await bob.do(requests.DeleteSecret, secret_id=LONG)
         newcomer = follow(await stranger.open_space())
         await newcomer.catch_up()
         assert newcomer.nodes == {(RECIPIENT, ALICE.node_id): FAR - 1}
@@ -133,6 +143,12 @@ async def test_an_upgraded_database_is_like_a_new_one(
     assert described(old) == described(fresh)
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("SELECT schema FROM service").fetchall() == [(schema.LATEST,)]
+        counted = connection.execute("SELECT secrets, bytes FROM spaces ORDER BY node_id")
+        kept = connection.execute(
+            "SELECT count(*), sum(length(secret_id) + coalesce(length(long_id), 0)"
+            " + length(content)) FROM secrets GROUP BY node_id ORDER BY node_id"
+        )
+        assert counted.fetchall() == kept.fetchall()
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         feeds = connection.execute("SELECT feed, floor - revision FROM spaces").fetchall()
@@ -147,6 +163,8 @@ def opener(database: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("old", [1], indirect=True)
 async def test_many_processes_upgrade_at_once(old: Path) -> None:
     """One of them does it, and none fails."""
     for one in [opener(old) for _ in range(3)]:

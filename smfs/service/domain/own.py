@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from smfs.crypto import wtf8
 from smfs.crypto.box import Box, seal_box
-from smfs.errors import NoSecretId, SecretNotFound
+from smfs.errors import NoSecretId, SecretNotFound, TooLarge
 from smfs.protocol import requests
+from smfs.protocol.limits import LONGEST_ID_BYTES
 from smfs.service.domain.operation import Operation
 from smfs.service.hook_rows import Target
 from smfs.service.store.keys import OWN
@@ -41,9 +43,11 @@ def delete_secret(op: Operation, request: requests.DeleteSecret) -> None:
 
 
 def require_id(secret_id: str) -> None:
-    """Raises NoSecretId for the empty id."""
+    """Raises NoSecretId for the empty id, and TooLarge for one that is longer than any path."""
     if not secret_id:
         raise NoSecretId
+    if len(secret_id) > LONGEST_ID_BYTES or len(wtf8.encode(secret_id)) > LONGEST_ID_BYTES:
+        raise TooLarge
 
 
 def seal_own(request: requests.SetSecret) -> Box:

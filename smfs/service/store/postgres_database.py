@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from smfs.crypto.identity import Identity
 from smfs.errors import ConfigError
 from smfs.service.store import schema
 
+_log: Final = logging.getLogger(__name__)
+
 _FIRST: Final = 3
-_ADVISORY: Final = 0x736D6673  # "smfs"; who migrates holds it
+ADVISORY: Final = 0x736D6673  # "smfs"
+"""The advisory lock that whoever migrates holds."""
+
 _DEFAULTS: Final = {
     "application_name": "smfs",
     "connect_timeout": "3",
@@ -32,6 +39,8 @@ def complete(url: str) -> str:
     Raises:
         ConfigError: when it is none.
     """
+    if _may_show_password(url):
+        raise ConfigError("`@`, `/` and `?` in a password are %40, %2F and %3F in a URL")
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:
@@ -42,6 +51,12 @@ def complete(url: str) -> str:
         given.setdefault("target_session_attrs", "read-write")
     settings: dict[str, Any] = {**_DEFAULTS, **given, "options": options}
     return make_conninfo(**settings)
+
+
+def _may_show_password(url: str) -> bool:
+    """Whether libpq would take a part of the password for a host, a port or a name."""
+    authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    return url.count("@") > authority.count("@") or authority.count("@") > 1
 
 
 def shown(conninfo: str) -> str:
@@ -100,16 +115,17 @@ def migrate(url: str, wanted: Identity | None = None) -> tuple[int | None, int]:
     try:
         with psycopg.connect(conninfo) as connection:
             connection.execute("SET LOCAL lock_timeout = 0")
-            connection.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY})")
-            return _migrate(connection, shown(conninfo), wanted)
+            _try(connection, f"SELECT pg_advisory_xact_lock({ADVISORY})")
+            return make_or_upgrade(connection, shown(conninfo), wanted)
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(f"cannot use the database {shown(conninfo)}: {reason}") from None
 
 
-def _migrate(
+def make_or_upgrade(
     connection: psycopg.Connection[Any], name: str, wanted: Identity | None
 ) -> tuple[int | None, int]:
+    """As `migrate`, in a transaction of the caller's, who holds the lock (`ADVISORY`)."""
     before = version_of(connection)
     if before is None:
         for script in ("schema.sql", "postgres.sql"):
@@ -119,6 +135,8 @@ def _migrate(
             "INSERT INTO service VALUES (1, %s, %s, %s)",
             (schema.LATEST, secrets.token_bytes(16), seed),
         )
+        for statement in schema.statements("postgres_tuning.sql", postgres=True):
+            _try(connection, statement)
         return None, schema.LATEST
     schema.check(before, name)
     if before < _FIRST:
@@ -126,6 +144,15 @@ def _migrate(
     for script in schema.steps(before):
         _run(connection, script)
     return before, schema.LATEST
+
+
+def _try(connection: psycopg.Connection[Any], statement: str) -> None:
+    """Carries out what an engine that only speaks as PostgreSQL does may not know."""
+    try:
+        with connection.transaction():
+            connection.execute(statement.encode())
+    except (errors.FeatureNotSupported, errors.SyntaxError, errors.UndefinedFunction) as error:
+        _log.info("the database cannot do what would be of use: %s", type(error).__name__)
 
 
 def _run(connection: psycopg.Connection[Any], script: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import selectors
 import threading
 import time
 from collections import deque
@@ -17,7 +19,6 @@ from smfs.service.waiting import Waiting
 
 _CHANNEL: Final = "smfs"
 _GATHER_S: Final = 0.003
-_LISTEN_S: Final = 0.5  # for which a thread does not see that it is to end
 _POLL_S: Final = 2.0
 _POLL_ALONE_S: Final = 0.1
 _PAUSE_S: Final = 1.0
@@ -45,6 +46,7 @@ class Signals:
         self._untold: deque[str] = deque()
         self._changed = threading.Event()
         self._end = threading.Event()
+        self._ended, self._ending = os.pipe()  # readable once it is closed at the other end
         self._threads: list[threading.Thread] = []
         if notify:
             self._start(self._say)
@@ -69,9 +71,12 @@ class Signals:
         """Ends the threads, but for one that a dead server holds up; blocks for a moment."""
         self._end.set()
         self._changed.set()
+        os.close(self._ending)
         ends_at = time.monotonic() + _CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            os.close(self._ended)
         self._threads.clear()
 
     # --- threads ------------------------------------------------------------------------------
@@ -83,7 +88,9 @@ class Signals:
         while not self._end.is_set():
             try:
                 with self._connected() as connection:
-                    while self._changed.wait() and not self._end.is_set():
+                    # The last things are said, too; and what `_say_all` clears may be the end's.
+                    while not self._end.is_set() or self._untold:
+                        self._changed.wait()
                         self._say_all(connection)
             except psycopg.Error:
                 # What was taken and not said is found by the others' polls.
@@ -117,11 +124,15 @@ class Signals:
             self._end.wait(_POLL_ALONE_S)
             return
         ends_at = time.monotonic() + _POLL_S
-        while time.monotonic() < ends_at and not self._end.is_set():
-            for notice in connection.notifies(timeout=_LISTEN_S, stop_after=1):
-                text = notice.payload
-                parts = [text[at : at + _ID_HEX] for at in range(0, len(text), _ID_HEX)]
-                post(lambda parts=parts: waiting.wake(parts))  # type: ignore[misc]
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._ended, selectors.EVENT_READ)
+            while not self._end.is_set() and (left := ends_at - time.monotonic()) > 0:
+                selector.select(left)
+                for notice in connection.notifies(timeout=0):
+                    text = notice.payload
+                    parts = [text[at : at + _ID_HEX] for at in range(0, len(text), _ID_HEX)]
+                    post(lambda parts=parts: waiting.wake(parts))  # type: ignore[misc]
 
     @staticmethod
     def _poll(connection: psycopg.Connection[Any], waiting: Waiting, post: Post) -> None:

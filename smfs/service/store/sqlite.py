@@ -69,26 +69,44 @@ class _Job(Generic[T]):
     def prepare(self) -> None:
         self._work = self.prepared()
 
-    def carry_out(self, connection: sqlite3.Connection, seen: Seen) -> Callable[[], None]:
-        """Does it within a transaction; returns what to do once that is committed."""
+    def carry_out(
+        self, connection: sqlite3.Connection, seen: Seen, *, is_alone: bool
+    ) -> Callable[[], None]:
+        """Does it within a transaction; returns what to do once that is committed.
+
+        Args:
+            connection: in a transaction.
+            seen: the signatures of reading requests.
+            is_alone: whether nothing else is in that transaction.
+        """
         transaction = _Transaction(connection, seen, is_reading=False)
-        connection.execute("SAVEPOINT job")
+        if not is_alone:
+            connection.execute("SAVEPOINT job")
         try:
             value = self._work(transaction)
         except sqlite3.Error:
             raise  # it may have undone the whole transaction
         except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
             failure = error
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
+            _undo(connection, is_alone=is_alone)
             return lambda: settle(self.outcome, lambda: _outcome_of(failure))
-        connection.execute("RELEASE job")
+        if not is_alone:
+            connection.execute("RELEASE job")
 
         def done() -> None:
             self.touched = transaction.touched
             self.outcome.set(value)
 
         return done
+
+
+def _undo(connection: sqlite3.Connection, *, is_alone: bool) -> None:
+    if is_alone:
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN")
+        return
+    connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
 
 
 def _unprepared(transaction: Transaction) -> Any:
@@ -236,6 +254,9 @@ class SqliteStore(Store):
             # All of them are undone for one's fault; alone each has its own outcome.
             for job in jobs:
                 self._carry_out_alone(job)
+        except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
+            for job in jobs:
+                job.outcome.fail(error)
         self._show(jobs)
 
     def _carry_out_alone(self, job: _Job[Any]) -> None:
@@ -251,7 +272,8 @@ class SqliteStore(Store):
         if not due:
             return
         with _undoing(self._writer):
-            done = [job.carry_out(self._writer, self._seen) for job in due]
+            is_alone = len(due) == 1
+            done = [job.carry_out(self._writer, self._seen, is_alone=is_alone) for job in due]
             self._writer.execute("COMMIT")
         for each in done:
             each()

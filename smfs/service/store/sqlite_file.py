@@ -54,7 +54,7 @@ def _open(path: Path, wanted: Identity | None) -> tuple[sqlite3.Connection, Iden
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        identity = _set_up(connection, path, wanted)
+        identity = set_up(connection, path, wanted)
         connection.execute("COMMIT")
     except (sqlite3.Error, SmfsError):
         connection.close()
@@ -88,8 +88,11 @@ def is_locked(error: Exception) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
 
 
-def _set_up(connection: sqlite3.Connection, path: Path, wanted: Identity | None) -> Identity:
-    """In a transaction that has the lock: others may start at the same time."""
+def set_up(connection: sqlite3.Connection, path: Path, wanted: Identity | None) -> Identity:
+    """Makes the tables or brings them up to date; returns the service's key.
+
+    In a transaction that has the lock: others may start at the same time.
+    """
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         _run(connection, "schema.sql")
         seed = bytes.fromhex((wanted or Identity.generate()).secret_key_hex)

@@ -102,7 +102,8 @@ class Threads:
             if len(self._calls) >= self._most:
                 raise ServiceBusy("too many requests wait for the database")
             self._calls.append(call)
-            if self._idle:
+            # Who was notified before counts as idle until it has run.
+            if len(self._calls) <= self._idle:
                 self._changed.notify()
             elif self._threads < self._count:
                 self._threads += 1

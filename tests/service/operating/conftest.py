@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,7 +18,8 @@ from smfs.service.operating import Operating, OperatingOptions, PrometheusMeters
 from tests.service.operating.backed import Backed, Message, Samples, parsed
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Answer, App, Follower, Node
+    from tests.service.followers import Follower
+    from tests.service.nodes import Answer, App, Node
 
     Figures = Callable[[Operating], Awaitable[Samples]]
     Ask = Callable[..., Awaitable[Answer]]
@@ -32,6 +34,12 @@ class Ticks:
     def __call__(self) -> float:
         """Now."""
         return self.seconds
+
+
+@pytest.fixture
+def place(database: Path) -> Path:
+    """The layer is the same over either engine."""
+    return database
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import anyio.to_thread
 from smfs.protocol import requests
 from smfs.service import create_service
 from smfs.service.operating import Operating, OperatingOptions, forget_process
-from tests.service.conftest import send
+from tests.service.nodes import send
 from tests.service.operating.backed import Backed, Message
 
 NODE_ID = json.dumps({"authCode": requests.AUTH_CODE_NODE_ID})

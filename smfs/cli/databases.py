@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from smfs.cli.options import current_settings
 from smfs.errors import ConfigError
 
 VARIABLE: Final = "SMFS_DB"
@@ -23,6 +24,11 @@ VARIABLE: Final = "SMFS_DB"
 
 FILE_VARIABLE: Final = "SMFS_DB_FILE"
 """The one that names a file that names the database."""
+
+SHOWN_TO_ALL: Final = (
+    "the password in the URL is seen by all who may list processes: use SMFS_DB or --db-file"
+)
+"""What is said where a command line shows one."""
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _LONGEST: Final = 4096  # bytes of the first line
@@ -116,6 +122,24 @@ def current_database() -> NamedDatabase | None:
     if "db" in chosen:
         return NamedDatabase(as_database(chosen["db"][0]), is_listed=bool(listed))
     return None
+
+
+def current_place() -> Path | str:
+    """The database of the command that runs: the one that is named, else the embedded service's.
+
+    A password that the command line shows is told on standard error; else as `current_database`.
+    """
+    named = current_database()
+    if named is None:
+        return current_settings().directories.database
+    if named.shows_password:
+        click.echo(f"smfs: {SHOWN_TO_ALL}", err=True)
+    return named.where
+
+
+def as_named(text: str) -> NamedDatabase:
+    """A database that an argument names."""
+    return NamedDatabase(as_database(text), is_listed=True)
 
 
 def _first_line(path: Path) -> str:
