@@ -11,7 +11,8 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -165,6 +166,23 @@ class Cluster:
         for end in ends:
             select.select([end], [], [], PATIENCE)
             os.close(end)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """For as long as the block lasts it answers nothing and closes nothing."""
+        assert self._server is not None
+        parent = self._server.pid
+        os.kill(parent, signal.SIGSTOP)  # so that it makes no further child
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        pids = [parent, *map(int, children.split())]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(pids):
+                with suppress(ProcessLookupError):  # it was killed meanwhile
+                    os.kill(pid, signal.SIGCONT)
 
     def dsn(self, database: str, *, user: str = OWNER) -> str:
         """The URI of a database on this server alone, whether it is a primary or a standby."""

@@ -19,7 +19,7 @@ from smfs.errors import ReplayRefused
 from smfs.protocol import canonical, texts
 from smfs.protocol.requests import Request
 from smfs.service.app import system_now
-from tests.service.conftest import Answer, Node
+from tests.service.nodes import Answer, Node
 
 PATIENCE_S: Final = 60.0
 """Without an answer for so long, a service hangs: it has 10 s, on a machine that has time."""

@@ -20,7 +20,8 @@ from smfs.service import create_service
 from smfs.service.app import system_now
 from tests.faults.load import Client, Met
 from tests.replicas.databases import made_database
-from tests.service.conftest import Answer, Follower
+from tests.service.followers import Follower
+from tests.service.nodes import Answer
 
 pytestmark = pytest.mark.trio
 

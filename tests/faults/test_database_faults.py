@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ from tests.faults.load import PATIENCE_S, Client, Met, unexpected
 from tests.faults.users import users
 from tests.postgres import Cluster
 from tests.replicas.replicas import Replica
-from tests.service.conftest import Follower
+from tests.service.followers import Follower
 
 pytestmark = pytest.mark.trio
 
@@ -66,7 +64,7 @@ async def test_a_server_that_stands_still_holds_nobody_up_for_ever(tmp_path: Pat
         met = Met()
         alice = await Client(met, [replica.url]).open_space()
         await _at_once(alice, requests.GetSecretSpace, {})  # all connections are there
-        with _stopped(cluster.pid):
+        with cluster.standing_still():
             await ready(replica.url, 503)
             writes = await _at_once(alice, requests.SetSecret, {"secret_id": "a", "secret": "b"})
             reads = await _at_once(alice, requests.GetSecretSpace, {})
@@ -77,22 +75,6 @@ async def test_a_server_that_stands_still_holds_nobody_up_for_ever(tmp_path: Pat
         assert not met.complaints
         assert replica.log.read_text().count("connecting") < _FEW
         await alice.aclose()
-
-
-@contextmanager
-def _stopped(server: int) -> Iterator[None]:
-    """A server and all its processes stand still."""
-    pids = [server]
-    os.kill(server, signal.SIGSTOP)  # so that it makes no further one
-    children = Path(f"/proc/{server}/task/{server}/children").read_text()
-    pids += map(int, children.split())
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

@@ -100,6 +100,20 @@ async def test_replicas_find_the_new_primary(tmp_path: Path) -> None:
         assert not unexpected(met, 401)
 
 
+async def test_a_primary_that_stands_still_is_left(tmp_path: Path) -> None:
+    """Its connections stay open and silent: once there is another one, they are given up."""
+    with pair_of(tmp_path, count=1) as pair:
+        async with users(pair.urls) as met:
+            with pair.primary.standing_still():
+                await pair.until(503)
+                await trio.to_thread.run_sync(pair.standby.promote)
+                await met.more_from(pair.urls, ACKNOWLEDGED)
+                await pair.until(200)
+                await trio.to_thread.run_sync(pair.primary.kill)
+        assert not met.complaints
+        assert not unexpected(met, 401)
+
+
 async def test_a_commit_that_the_standby_does_not_have_is_not_acknowledged(tmp_path: Path) -> None:
     """It waits as long as a request may; in the end the new primary does not have it."""
     with pair_of(tmp_path, count=1) as pair:

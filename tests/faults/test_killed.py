@@ -15,7 +15,8 @@ from tests.faults.load import Client, Met, unexpected
 from tests.faults.users import users
 from tests.replicas.databases import made_database
 from tests.replicas.replicas import Replica
-from tests.service.conftest import Answer, Follower
+from tests.service.followers import Follower
+from tests.service.nodes import Answer
 
 pytestmark = pytest.mark.trio
 

@@ -13,7 +13,8 @@ import trio
 
 from smfs.protocol import requests
 from tests.faults.load import Client, Met
-from tests.service.conftest import Answer, Follower
+from tests.service.followers import Follower
+from tests.service.nodes import Answer
 
 _IDS: Final = ("a", "b/c", "d")
 _WAIT_MS: Final = 3000
