@@ -24,6 +24,9 @@ from tests.service.nodes import Answer, Node
 PATIENCE_S: Final = 60.0
 """Without an answer for so long, a service hangs: it has 10 s, on a machine that has time."""
 
+LONGEST_S: Final = 180.0
+"""What has not come after so long never will."""
+
 _PAUSE_S: Final = 0.05
 _HEADERS: Final = {"content-type": "application/json"}
 _REPLAYED: Final = texts.AUTHENTICATION_PREFIX + texts.text_of(ReplayRefused())
@@ -60,8 +63,9 @@ class Met:
     async def more_from(self, urls: Sequence[str], count: int) -> None:
         """Waits until each replica has acknowledged so many further changes."""
         ends = {url: self.acknowledged[url] + count for url in urls}
-        while any(self.acknowledged[url] < end for url, end in ends.items()):
-            await self._more.wait()
+        with trio.fail_after(LONGEST_S):
+            while any(self.acknowledged[url] < end for url, end in ends.items()):
+                await self._more.wait()
 
     def expect(self, what: str, *, holds: bool) -> None:
         """Notes a complaint unless something holds."""
@@ -160,16 +164,18 @@ class Client(Node):
             url: of the replica; empty: as of each request.
             is_in_doubt: whether it was sent before and may have been carried out.
         """
-        while True:
-            answer = await self.attempt(request, url)
-            if answer is not None and (answer.status, answer.error) == (401, _REPLAYED):
-                self.met.expect(f"{request.path()} was taken for a replay", holds=is_in_doubt)
-                self.met.lost.append(request.path())
-                return None
-            if answer is not None and answer.status != 503:
-                return answer
-            is_in_doubt |= leaves_doubt(answer)
-            await trio.sleep(_PAUSE_S)
+        with trio.fail_after(LONGEST_S):
+            while True:
+                answer = await self.attempt(request, url)
+                if answer is not None and (answer.status, answer.error) == (401, _REPLAYED):
+                    self.met.expect(f"{request.path()} was taken for a replay", holds=is_in_doubt)
+                    self.met.lost.append(request.path())
+                    return None
+                if answer is not None and answer.status != 503:
+                    return answer
+                is_in_doubt |= leaves_doubt(answer)
+                await trio.sleep(_PAUSE_S)
+        raise AssertionError
 
     async def change(self, kind: str, request: Request, url: str = "") -> Answer | None:
         """Settles what has to go well."""
@@ -178,6 +184,17 @@ class Client(Node):
             self.met.complaints.append(f"{kind}: {answer.status} {answer.error}")
         self.met.note(kind, url or self.url)
         return answer
+
+
+async def until_ready(url: str, status: int) -> None:
+    """Waits until a replica answers so when asked whether it is ready; it lives all the time."""
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as asking:
+        with trio.fail_after(LONGEST_S):
+            while True:
+                if (await asking.get(f"{url}/readyz")).status_code == status:
+                    break
+                await trio.sleep(_PAUSE_S)
+        assert (await asking.get(f"{url}/healthz")).status_code == 200
 
 
 def leaves_doubt(answer: Answer | None) -> bool:

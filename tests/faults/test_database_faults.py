@@ -7,14 +7,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import httpx
 import psycopg
 import pytest
 import trio
 
 from smfs.protocol import requests
 from smfs.service.store.postgres_database import migrate
-from tests.faults.load import PATIENCE_S, Client, Met, unexpected
+from tests.faults.load import Client, Met, unexpected, until_ready
 from tests.faults.users import users
 from tests.postgres import Cluster
 from tests.replicas.replicas import Replica
@@ -23,7 +22,6 @@ from tests.service.followers import Follower
 pytestmark = pytest.mark.trio
 
 ACKNOWLEDGED: Final = 20
-_PAUSE_S: Final = 0.05
 _FEW: Final = 20  # lines of a log
 _OURS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'smfs'"
 _PASSWORD: Final = "not-to-be-told"
@@ -48,16 +46,6 @@ def served(directory: Path, cluster: Cluster, count: int) -> Iterator[list[Repli
             assert _PASSWORD not in said
 
 
-async def ready(url: str, status: int) -> None:
-    """Waits until a replica answers so when asked whether it is ready."""
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as asking:
-        while True:
-            if (await asking.get(f"{url}/readyz")).status_code == status:
-                break
-            await trio.sleep(_PAUSE_S)
-        assert (await asking.get(f"{url}/healthz")).status_code == 200
-
-
 async def test_a_server_that_stands_still_holds_nobody_up_for_ever(tmp_path: Path) -> None:
     """It answers nothing and closes nothing: more requests than there are threads end in time."""
     with Cluster() as cluster, served(tmp_path, cluster, 1) as [replica]:
@@ -65,11 +53,11 @@ async def test_a_server_that_stands_still_holds_nobody_up_for_ever(tmp_path: Pat
         alice = await Client(met, [replica.url]).open_space()
         await _at_once(alice, requests.GetSecretSpace, {})  # all connections are there
         with cluster.standing_still():
-            await ready(replica.url, 503)
+            await until_ready(replica.url, 503)
             writes = await _at_once(alice, requests.SetSecret, {"secret_id": "a", "secret": "b"})
             reads = await _at_once(alice, requests.GetSecretSpace, {})
             assert {answer.status for answer in (*writes, *reads)} == {503}
-        await ready(replica.url, 200)
+        await until_ready(replica.url, 200)
         await alice.set("a", "b")
         assert await alice.get("a") == "b"
         assert not met.complaints
@@ -88,11 +76,11 @@ async def test_a_restarted_server_is_found_again(
             for _ in range(2):
                 await trio.to_thread.run_sync(cluster.stop, mode)
                 for url in urls:
-                    await ready(url, 503)
+                    await until_ready(url, 503)
                 await trio.to_thread.run_sync(cluster.start)
                 await met.more_from(urls, ACKNOWLEDGED)
                 for url in urls:
-                    await ready(url, 200)
+                    await until_ready(url, 200)
         assert not met.complaints
         assert not unexpected(met, 401)
 
@@ -132,14 +120,14 @@ async def test_when_others_take_all_connections_requests_are_told_to_come_back(
             nursery.start_soon(wait_for_changes)
             with ExitStack() as taken:
                 await trio.to_thread.run_sync(_take_all, cluster, taken)
-                await ready(replica.url, 503)
+                await until_ready(replica.url, 503)
                 for kind in (requests.SetSecret, requests.GetSecretSpace):
                     fields = {"secret_id": "a", "secret": "b"} if kind is requests.SetSecret else {}
                     answers = await _at_once(alice, kind, fields)
                     assert {answer.status for answer in answers} == {503}
                     assert all("retry-after" in answer.headers for answer in answers)
         assert [answer.status for answer in told] in ([200], [503])
-        await ready(replica.url, 200)
+        await until_ready(replica.url, 200)
         await alice.set("a", "b")
         assert not met.complaints
         await alice.aclose()

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx
+import psycopg
 import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict
 
 from smfs.protocol import requests
-from smfs.protocol.requests import Request
+from smfs.protocol.requests import Request, SignedRequest
 from smfs.service.store.postgres_database import migrate
-from tests.faults.load import PATIENCE_S, Client, Met, leaves_doubt, unexpected
+from tests.faults.load import LONGEST_S, Client, Met, leaves_doubt, unexpected, until_ready
 from tests.faults.users import users
-from tests.postgres import Cluster, dsn_of
+from tests.postgres import ADMINISTRATOR, Cluster, dsn_of
 from tests.replicas.replicas import Replica
 
 pytestmark = pytest.mark.trio
 
 _PAUSE_S: Final = 0.05
+_MOST: Final = 18  # connections of a replica: those of its threads, and two for signals
+_SECRET: Final = {"secret_id": "a", "secret": "b"}
 _MANY: Final = 25  # more than the threads of a replica
 
 ACKNOWLEDGED: Final = 30
@@ -55,22 +58,28 @@ class Pair:
 
     async def until(self, status: int) -> None:
         """Waits until each replica answers so when asked whether it is ready."""
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as asking:
-            for url in self.urls:
-                while True:
-                    if (await asking.get(f"{url}/readyz")).status_code == status:
-                        break
-                    await trio.sleep(_PAUSE_S)
-                assert (await asking.get(f"{url}/healthz")).status_code == 200
+        for url in self.urls:
+            await until_ready(url, status)
+
+    async def connections(self, count: int) -> None:
+        """Waits until the replicas have so many."""
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'smfs'"
+        with trio.fail_after(LONGEST_S):
+            while True:
+                [(found,)] = await trio.to_thread.run_sync(self.primary.execute, sql)
+                if found >= count:
+                    return
+                await trio.sleep(_PAUSE_S)
 
     async def waiting_commits(self, count: int) -> list[int]:
         """Waits until so many commits wait for the standby; the processes that do."""
         sql = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        while True:
-            found = await trio.to_thread.run_sync(self.primary.execute, sql)
-            if len(found) >= count:
-                return [pid for (pid,) in found]
-            await trio.sleep(_PAUSE_S)
+        with trio.fail_after(LONGEST_S):
+            while True:
+                found = await trio.to_thread.run_sync(self.primary.execute, sql)
+                if len(found) >= count:
+                    return [pid for (pid,) in found]
+                await trio.sleep(_PAUSE_S)
 
 
 @contextmanager
@@ -103,15 +112,37 @@ async def test_replicas_find_the_new_primary(tmp_path: Path) -> None:
 async def test_a_primary_that_stands_still_is_left(tmp_path: Path) -> None:
     """Its connections stay open and silent: once there is another one, they are given up."""
     with pair_of(tmp_path, count=1) as pair:
-        async with users(pair.urls) as met:
-            with pair.primary.standing_still():
-                await pair.until(503)
-                await trio.to_thread.run_sync(pair.standby.promote)
-                await met.more_from(pair.urls, ACKNOWLEDGED)
-                await pair.until(200)
-                await trio.to_thread.run_sync(pair.primary.kill)
+        met = Met()
+        nodes = [await Client(met, pair.urls).open_space() for _ in range(_MANY)]
+        with psycopg.connect(pair.primary.dsn(pair.name, user=ADMINISTRATOR)) as locking:
+            locking.execute("LOCK used_signatures, seen_signatures")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_use_all, nodes, None)
+                await pair.connections(_MOST)
+                locking.rollback()
+        with pair.primary.standing_still():
+            await _use_all(nodes, 503)
+            await trio.to_thread.run_sync(pair.standby.promote)
+            for node in nodes:
+                await node.change("set", node.signed(requests.SetSecret, **_SECRET))
+                assert await node.get("a") == "b"
+                await node.aclose()
+            await trio.to_thread.run_sync(pair.primary.kill)
         assert not met.complaints
-        assert not unexpected(met, 401)
+
+
+async def _use_all(nodes: list[Client], status: int | None) -> None:
+    """Writes and reads by many at once; all of them are answered so, if a status is given."""
+    answers: list[int] = []
+
+    async def ask(node: Client, kind: type[SignedRequest], **fields: str) -> None:
+        answers.append((await node.ask(kind, **fields)).status)
+
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(partial(ask, node, requests.SetSecret, **_SECRET))
+            nursery.start_soon(ask, node, requests.GetSecretSpace)
+    assert status is None or set(answers) == {status}
 
 
 async def test_a_commit_that_the_standby_does_not_have_is_not_acknowledged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import trio
 
 from smfs.protocol import requests
-from tests.faults.load import Client, Met
+from tests.faults.load import LONGEST_S, Client, Met
 from tests.service.followers import Follower
 from tests.service.nodes import Answer
 
@@ -287,6 +287,8 @@ async def users(urls: Sequence[str], *, roams: bool = False) -> AsyncIterator[Me
         yield met
         for user in everybody:
             user.is_over = True
+        nursery.cancel_scope.deadline = trio.current_time() + LONGEST_S
+    assert not nursery.cancel_scope.cancelled_caught, "somebody has not come to an end"
     for user in everybody:
         await user.end()
         for client in user.clients:
