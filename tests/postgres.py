@@ -11,7 +11,8 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -56,12 +57,20 @@ class Cluster:
     Args:
         fsync: whether a commit is on disk when it is acknowledged.
         settings: more of postgresql.conf.
+        within: a program and its arguments, which runs the server instead of itself.
 
     Attributes:
         port: where it listens on 127.0.0.1, the same after each start.
     """
 
-    def __init__(self, *, fsync: bool = True, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        fsync: bool = True,
+        settings: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        self._within = within
         self._settings = {"fsync": "on" if fsync else "off", **(settings or {})}
         self._primary: Cluster | None = None
         self._standbys: list[Cluster] = []
@@ -101,6 +110,12 @@ class Cluster:
         return self._server is not None and self._server.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The number of the server process, which has to be there."""
+        assert self._server is not None
+        return self._server.pid
+
+    @property
     def log(self) -> str:
         """What the server has said so far."""
         return self._directory.log.read_text(errors="replace")
@@ -114,7 +129,7 @@ class Cluster:
         assert not self.is_running
         self._write_settings()
         before = len(self.log)
-        self._server = self._directory.serve()
+        self._server = self._directory.serve(self._within)
         if not self._becomes_ready(self._server):
             self._end(signal.SIGQUIT)
             raise ClusterFailed(f"the server did not start: {self.log[before:][-2000:]}")
@@ -151,6 +166,23 @@ class Cluster:
         for end in ends:
             select.select([end], [], [], PATIENCE)
             os.close(end)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """For as long as the block lasts it answers nothing and closes nothing."""
+        assert self._server is not None
+        parent = self._server.pid
+        os.kill(parent, signal.SIGSTOP)  # so that it makes no further child
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        pids = [parent, *map(int, children.split())]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(pids):
+                with suppress(ProcessLookupError):  # it was killed meanwhile
+                    os.kill(pid, signal.SIGCONT)
 
     def dsn(self, database: str, *, user: str = OWNER) -> str:
         """The URI of a database on this server alone, whether it is a primary or a standby."""

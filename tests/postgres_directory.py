@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,11 +79,15 @@ class Directory:
         if done.returncode:
             raise ClusterFailed(f"{program} failed: {done.stderr.decode(errors='replace')}")
 
-    def serve(self) -> subprocess.Popen[bytes]:
-        """Starts the server, which is ended with us unless `has_ended` is told before."""
+    def serve(self, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Starts the server, which is ended with us unless `has_ended` is told before.
+
+        Args:
+            within: what runs it instead of itself.
+        """
         with self.log.open("ab") as log:
             server = subprocess.Popen(
-                [_path_of("postgres"), "-D", self.data],
+                [*within, _path_of("postgres"), "-D", self.data],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -376,6 +376,22 @@ async def test_a_one_time_secret_whose_answer_is_lost_is_answered_again(
     assert wire.count("/repeatSecretFrom") == 2
 
 
+async def test_a_one_time_secret_whose_service_is_not_certain_is_answered_again(
+    alice: Client, bob: Client, wire: Any
+) -> None:
+    """A 503 that does not say when to come back may have consumed it."""
+    await alice.accept_secrets_from(bob)
+    await bob.share_secret_to(alice, "id", "once", one_time=True)
+
+    async def doubt(request: httpx.Request, pass_on: Any) -> httpx.Response:
+        await pass_on(request)
+        return httpx.Response(503, request=request)
+
+    wire.next("/getSecretFrom", doubt)
+    assert await alice.get_secret_from(bob, "id") == "once"
+    assert wire.count("/repeatSecretFrom") == 1
+
+
 async def test_what_somebody_else_consumed_is_gone(
     alice: Client, bob: Client, make_client: Make, wire: Any, faults: Any
 ) -> None:

@@ -51,12 +51,26 @@ class Replica:
         directory: where its log is, and what it has for a home.
         number: which one it is.
         options: further arguments.
+        within: a program and its arguments, which runs it.
     """
 
     def __init__(
-        self, database: str | Path, directory: Path, number: int, options: Sequence[str]
+        self,
+        database: str | Path,
+        directory: Path,
+        number: int,
+        options: Sequence[str],
+        within: Sequence[str] = (),
     ) -> None:
-        self._command = [str(PROGRAM), "serve", "--db", str(database), *options, "--listen"]
+        self._command = [
+            *within,
+            str(PROGRAM),
+            "serve",
+            "--db",
+            str(database),
+            *options,
+            "--listen",
+        ]
         self._environment = {"HOME": str(directory), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         self.log = directory / f"replica-{number}.log"
         self.address = "127.0.0.1:0"

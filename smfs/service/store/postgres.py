@@ -18,7 +18,9 @@ from psycopg import errors as sql_errors
 from smfs.crypto.identity import Identity
 from smfs.errors import OutcomeUnknown, ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store.base import Cursor, Prepared, Signature, Store, Transaction, Undone, Work
+from smfs.service.store.pool_log import quieten
 from smfs.service.store.postgres_database import complete, identity_of, shown
+from smfs.service.store.servers import Place, Servers, place_of
 from smfs.service.store.signals import Signals
 from smfs.service.store.threads import Outcome, Post, Threads, poster, settle
 from smfs.service.waiting import Waiting
@@ -81,6 +83,7 @@ class _Attempts:
         ends_at: until when one may begin, by `time.monotonic`; their wait for a thread counts.
         in_doubt: what one was to return that may have been committed though nobody heard of it;
             if it was, the next one finds the signature used.
+        place: of the server that the last one is made at.
     """
 
     def __init__(self, *, is_reading: bool) -> None:
@@ -88,6 +91,7 @@ class _Attempts:
         self.is_reading = is_reading
         self.ends_at = time.monotonic() + _PATIENCE_S
         self.in_doubt: tuple[Any] | None = None
+        self.place: Place | None = None
         self._pause = _FIRST_PAUSE_S
 
     def wait(self) -> None:
@@ -172,6 +176,7 @@ class PostgresStore(Store):
         self._notify = notify
         self._readers = Threads(_READERS, _WAITING)
         self._writers = Threads(_WRITERS, _WAITING)
+        self._servers = Servers(self._conninfo)
         self._post: Post | None = None
         self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
         self._signals: Signals | None = None
@@ -184,13 +189,14 @@ class PostgresStore(Store):
     async def open(self, wanted: Identity | None) -> Identity:
         """As `Store.open`; the database must be up to date already."""
         del wanted
+        quieten()
         self._post = poster()
         for threads in (self._readers, self._writers):
             threads.begin()
         pool = psycopg_pool.ConnectionPool(
             self._conninfo,
             connection_class=_Connection,
-            configure=_Connection.listen_to_warnings,
+            configure=self._configure,
             kwargs={"autocommit": True, "cursor_factory": psycopg.RawCursor},
             min_size=1,
             max_size=_READERS + _WRITERS,
@@ -201,11 +207,15 @@ class PostgresStore(Store):
         )
         await anyio.to_thread.run_sync(functools.partial(pool.open, wait=False))
         self._pool = pool
-        self._signals = Signals(self._conninfo, notify=self._notify)
+        self._signals = Signals(self._conninfo, self._servers, notify=self._notify)
         attempts = _Attempts(is_reading=True)
         identify = functools.partial(identity_of, name=self.name)
         identity: Identity = await self._run(attempts, lambda: self._attempted(attempts, identify))
         return identity
+
+    def _configure(self, connection: _Connection) -> None:
+        connection.listen_to_warnings()
+        self._servers.add(connection)
 
     async def aclose(self) -> None:
         """As `Store.aclose`."""
@@ -234,6 +244,8 @@ class PostgresStore(Store):
         (self._readers if attempts.is_reading else self._writers).start(run)
         with anyio.move_on_after(_LONGEST_S):
             return await outcome.wait()
+        if attempts.place is not None:
+            self._servers.doubt(attempts.place)
         raise attempts.failure()
 
     async def read(self, prepared: Prepared[T]) -> T:
@@ -292,6 +304,7 @@ class PostgresStore(Store):
             connection = self._pool.getconn(patience)
         except psycopg_pool.PoolTimeout:
             raise attempts.failure() from None
+        attempts.place = place_of(connection)
         try:
             yield connection
         except _ELSEWHERE:

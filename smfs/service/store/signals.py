@@ -14,6 +14,7 @@ import anyio
 import psycopg
 
 from smfs.service.store.keys import node_key
+from smfs.service.store.servers import Servers
 from smfs.service.store.threads import Post, poster
 from smfs.service.waiting import Waiting
 
@@ -37,11 +38,13 @@ class Signals:
 
     Args:
         conninfo: for libpq.
+        servers: told of the connections.
         notify: whether to; else the poll is quick and alone.
     """
 
-    def __init__(self, conninfo: str, *, notify: bool) -> None:
+    def __init__(self, conninfo: str, servers: Servers, *, notify: bool) -> None:
         self._conninfo = conninfo
+        self._servers = servers
         self._notify = notify
         self._untold: deque[str] = deque()
         self._changed = threading.Event()
@@ -82,7 +85,9 @@ class Signals:
     # --- threads ------------------------------------------------------------------------------
 
     def _connected(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._conninfo, autocommit=True)
+        made = psycopg.connect(self._conninfo, autocommit=True)
+        self._servers.add(made)
+        return made
 
     def _say(self) -> None:
         while not self._end.is_set():

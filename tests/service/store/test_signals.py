@@ -14,6 +14,7 @@ from smfs.protocol import canonical, requests
 from smfs.service import Service, ServiceOptions
 from smfs.service.store import signals
 from smfs.service.store.postgres_database import complete
+from smfs.service.store.servers import Servers
 from smfs.service.store.signals import Signals
 from tests.postgres import Cluster
 from tests.service.nodes import Clock, Node
@@ -141,7 +142,8 @@ def test_the_last_words_are_said(postgres_url: str, monkeypatch: pytest.MonkeyPa
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("LISTEN smfs")
         for pause in (0.0, 0.02, 0.06):
-            speaker = Signals(complete(postgres_url), notify=True)
+            conninfo = complete(postgres_url)
+            speaker = Signals(conninfo, Servers(conninfo), notify=True)
             speaker.tell(["f" * 64])
             [first] = connection.notifies(timeout=PATIENCE_S, stop_after=1)
             assert first.payload == "f" * 64
