@@ -80,13 +80,9 @@ def decode(data: bytes | str) -> Any:
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     try:
-        value = json.loads(
-            text.removeprefix("\ufeff"),
-            parse_int=_integer,
-            parse_constant=_refuse_constant,
-            # Only where some key may have to move: asking about each costs most of the reading.
-            object_pairs_hook=_object if _INDEX_KEY.search(text) else None,
-        )
+        # Only where some key may have to move: asking about each costs most of the reading.
+        decoder = _ORDERING if _INDEX_KEY.search(text) else _PLAIN
+        value = decoder.decode(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise MalformedData(f"not JSON: {type(error).__name__}") from None
     if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
@@ -172,3 +168,9 @@ def _is_index(key: str) -> bool:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_PLAIN: Final = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse_constant)
+_ORDERING: Final = json.JSONDecoder(
+    parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_object
+)
