@@ -118,18 +118,6 @@ def filling(place: Path | str) -> AbstractContextManager[Database]:
     return sqlite.filling(Path(place))
 
 
-def must_be_current(version: int | None, name: str) -> None:
-    """Raises ConfigError unless a schema is of this program's version."""
-    if version is None:
-        raise ConfigError(f"{name} has no tables of smfs yet: run smfs service migrate")
-    schema.check(version, name)
-    if version < schema.LATEST:
-        raise ConfigError(
-            f"the database {name} is of version {version}, this program needs {schema.LATEST}:"
-            " run smfs service migrate"
-        )
-
-
 def make_empty(database: Database) -> None:
     """Takes the key away that every new database has; ConfigError when there is more in it."""
     database.must_have_columns()

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors as sql_errors
 
 from smfs.errors import ServiceBusy, ServiceUnavailable, SmfsError, StoreFailed, StoreFull
-from smfs.service.admin.database import Database, Row, make_empty, must_be_current
+from smfs.service.admin.database import Database, Row, make_empty
 from smfs.service.admin.tables import Table, tables
 from smfs.service.store import schema
 from smfs.service.store.base import Cursor
@@ -122,7 +122,7 @@ def reading(url: str) -> Iterator[Database]:
     """As `database.reading`."""
     with _opened(url) as database:
         database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        must_be_current(_version(database), database.name)
+        schema.must_be_current(_version(database), database.name)
         yield database
 
 
@@ -130,7 +130,7 @@ def reading(url: str) -> Iterator[Database]:
 def writing(url: str) -> Iterator[Database]:
     """As `database.writing`."""
     with _opened(url) as database:
-        must_be_current(_version(database), database.name)
+        schema.must_be_current(_version(database), database.name)
         yield database
 
 

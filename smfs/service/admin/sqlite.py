@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from smfs.errors import ConfigError, ServiceBusy, SmfsError, StoreFailed, StoreFull
-from smfs.service.admin.database import Database, Row, make_empty, must_be_current
+from smfs.service.admin.database import Database, Row, make_empty
 from smfs.service.admin.tables import Table
 from smfs.service.store import schema
 from smfs.service.store.base import Cursor
@@ -81,7 +81,7 @@ def reading(path: Path) -> Iterator[Database]:
     """As `database.reading`."""
     _must_exist(path)
     with _opened(path, query_only=True) as connection, _transaction(connection, "BEGIN"):
-        must_be_current(version_of(connection), str(path))
+        schema.must_be_current(version_of(connection), str(path))
         yield SqliteDatabase(connection, path)
 
 
@@ -90,7 +90,7 @@ def writing(path: Path) -> Iterator[Database]:
     """As `database.writing`."""
     _must_exist(path)
     with _opened(path) as connection, _transaction(connection, "BEGIN IMMEDIATE"):
-        must_be_current(version_of(connection), str(path))
+        schema.must_be_current(version_of(connection), str(path))
         yield SqliteDatabase(connection, path)
 
 

@@ -68,15 +68,17 @@ class Transaction(ABC):
             signature: which.
             keep: whether to remember it; without, it is only looked for.
         """
+        return self._use_in("used_signatures", signature, keep=keep)
+
+    def _use_in(self, table: str, signature: Signature, *, keep: bool) -> bool:
         row = (signature.node_id, signature.timestamp, signature.value)
         if keep:
             added = self.execute(
-                "INSERT INTO used_signatures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
+                f"INSERT INTO {table} VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
             )
             return added.rowcount > 0
         found = self.execute(
-            "SELECT 1 FROM used_signatures WHERE node_id = ? AND timestamp = ? AND signature = ?",
-            row,
+            f"SELECT 1 FROM {table} WHERE node_id = ? AND timestamp = ? AND signature = ?", row
         )
         return found.fetchone() is None
 

@@ -121,26 +121,14 @@ class _Transaction(Transaction):
         return self._connection.execute(_translated(statement), parameters, binary=True)
 
     def use_signature(self, signature: Signature, *, keep: bool) -> bool:
-        use = self._see if self._attempts.is_reading else super().use_signature
-        is_new = use(signature, keep=keep)
+        # Nothing depends on those of reading requests, so they are not worth a sync.
+        table = "seen_signatures" if self._attempts.is_reading else "used_signatures"
+        is_new = self._use_in(table, signature, keep=keep)
         if not is_new and keep:
             self.repeated = signature
             if self._attempts.in_doubt is not None:
                 raise Undone(self._attempts.in_doubt[0])
         return is_new
-
-    def _see(self, signature: Signature, *, keep: bool) -> bool:
-        row = (signature.node_id, signature.timestamp, signature.value)
-        if keep:
-            added = self.execute(
-                "INSERT INTO seen_signatures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row
-            )
-            return added.rowcount > 0
-        found = self.execute(
-            "SELECT 1 FROM seen_signatures WHERE node_id = ? AND timestamp = ? AND signature = ?",
-            row,
-        )
-        return found.fetchone() is None
 
     def forget_signatures(self, before: int) -> None:
         super().forget_signatures(before)

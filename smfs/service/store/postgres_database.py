@@ -86,14 +86,7 @@ def identity_of(connection: psycopg.Connection[Any], name: str) -> Identity:
         ConfigError: when the database is not of this program's version.
     """
     version = version_of(connection)
-    if version is None:
-        raise ConfigError(f"{name} has no tables of smfs yet: run smfs service migrate")
-    schema.check(version, name)
-    if version < schema.LATEST:
-        raise ConfigError(
-            f"the database {name} is of version {version}, this program needs {schema.LATEST}:"
-            " run smfs service migrate"
-        )
+    schema.must_be_current(version, name)
     [seed] = connection.execute("SELECT seed FROM service").fetchone() or [b""]
     return Identity(seed)
 

@@ -44,3 +44,15 @@ def check(version: int, name: str) -> None:
         raise ConfigError(
             f"the database {name} is of version {version}, this program knows {LATEST}: update smfs"
         )
+
+
+def must_be_current(version: int | None, name: str) -> None:
+    """Raises ConfigError unless a schema is of this program's version."""
+    if version is None:
+        raise ConfigError(f"{name} has no tables of smfs yet: run smfs service migrate")
+    check(version, name)
+    if version < LATEST:
+        raise ConfigError(
+            f"the database {name} is of version {version}, this program needs {LATEST}:"
+            " run smfs service migrate"
+        )

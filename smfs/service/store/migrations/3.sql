@@ -7,7 +7,8 @@ UPDATE secrets SET long_id = secret_id, secret_id = short_key(secret_id)
     WHERE length(secret_id) > 1000;
 UPDATE gone SET long_id = secret_id, secret_id = short_key(secret_id)
     WHERE length(secret_id) > 1000;
-UPDATE hooks SET secret_id = short_key(secret_id) WHERE length(secret_id) > 1000;
+-- A hook on such an id is not taken any more.
+DELETE FROM hooks WHERE length(secret_id) > 1000;
 UPDATE handed_out SET secret_id = short_key(secret_id) WHERE length(secret_id) > 1000;
 
 UPDATE service SET schema = 3;
