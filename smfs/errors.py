@@ -231,8 +231,10 @@ class TooManyRequests(ServiceBusy):
         is_rate: whether it was too often; else it was too much at once.
     """
 
-    def __init__(self, seconds: float, *, is_rate: bool) -> None:
-        super().__init__("too many requests")
+    def __init__(
+        self, text: str = "too many requests", *, seconds: float = 1.0, is_rate: bool = True
+    ) -> None:
+        super().__init__(text)
         self.seconds = seconds
         self.is_rate = is_rate
 

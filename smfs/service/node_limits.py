@@ -33,9 +33,9 @@ class NodeLimits:
         """
         with self._lock:
             if self._buckets is not None and (wait := self._buckets.take(node_id)) > 0:
-                raise TooManyRequests(wait, is_rate=True)
+                raise TooManyRequests(seconds=wait)
             if self._open is not None and not self._open.enter(node_id):
-                raise TooManyRequests(1, is_rate=False)
+                raise TooManyRequests(is_rate=False)
 
     def give_back(self, node_id: str) -> None:
         """It is over."""

@@ -34,7 +34,7 @@ class Waiter:
             TooManyRequests: when it is one too many.
         """
         if self._most and len(self._admitted) >= self._most:
-            raise TooManyRequests(1, is_rate=False)
+            raise TooManyRequests(is_rate=False)
         self._admitted.add(self)
 
     def wake(self) -> None:

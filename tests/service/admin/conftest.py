@@ -151,6 +151,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return url
 
 
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> Iterator[str]:
+    """An empty database: these commands are what fills one."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop(url)
+
+
 @pytest.fixture(scope="session")
 def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with some of everything, for copies."""
