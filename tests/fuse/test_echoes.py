@@ -36,8 +36,7 @@ async def tree(tmp_path: Path) -> AsyncIterator[Tree]:
     async with create_service(tmp_path / "service.db") as service:
         client = create_client("http://embedded", transport=embedded_transport(service))
         async with client, Tree(View(client)) as made:
-            await client.set_secret("a", "x")
-            await made.view.refresh(0)
+            await made.view.write_own("a", b"x")
             yield made
 
 

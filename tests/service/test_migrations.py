@@ -74,8 +74,9 @@ def old(empty: str) -> str:
     )
     alice = bytes.fromhex(ALICE.node_id)
     with psycopg.connect(empty) as connection:
-        scripts = SCHEMA_3, resources.files(schema.__package__).joinpath("postgres.sql").read_text()
-        for script in scripts:
+        ours = resources.files(schema.__package__)
+        rest = [ours.joinpath(name).read_text() for name in ("postgres.sql", "postgres_tuning.sql")]
+        for script in (SCHEMA_3, *rest):
             for statement in in_postgres_words(script):
                 connection.execute(statement.encode())
         seed = bytes.fromhex(SERVICE.secret_key_hex)

@@ -38,6 +38,14 @@ async def last_call(node: Node) -> dict[str, Any]:
 
 async def next_attempt(place: Place, clock: Clock, attempt: int) -> int:
     """Moves the clock to the next attempt, once that has been put off; by how much."""
+    due = await put_off_until(place, clock, attempt)
+    pause = due - clock.now_ms
+    clock.now_ms = due
+    return pause
+
+
+async def put_off_until(place: Place, clock: Clock, attempt: int) -> int:
+    """When the next attempt is due, once that is known."""
     statement = "SELECT due FROM deliveries WHERE attempts = ?"
     lease = notifier._LEASE_MS
 
@@ -47,9 +55,7 @@ async def next_attempt(place: Place, clock: Clock, attempt: int) -> int:
 
     await until(put_off)
     [(due,)] = rows(place, statement, attempt)
-    pause = int(due) - clock.now_ms
-    clock.now_ms = int(due)
-    return pause
+    return int(due)
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +95,9 @@ async def test_what_a_dead_replica_had_taken_another_delivers(
         await add_hook(alice, f"{listener.url}/500")
         await alice.set("x", "y")
         await anyio.to_thread.run_sync(listener.take, 2)
-        await next_attempt(place, clock, 1)
+        due = await put_off_until(place, clock, 1)
     # It failed once; whoever tries it next dies over that.
+    clock.now_ms = due
     [taken] = await store.write(lambda: take)
     assert taken.attempts == 2
     assert await store.write(lambda: take) == []
