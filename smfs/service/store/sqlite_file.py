@@ -20,6 +20,7 @@ BUSY_S: Final = 4.0
 _WAIT_S: Final = 0.05  # of one attempt, between which those who give up are let go
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CACHE_KIB: Final = 8192
+_READING_CACHE_KIB: Final = 2048  # of each, and there are several
 _STATEMENTS: Final = 256
 
 
@@ -75,7 +76,7 @@ def connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
         "synchronous = FULL",
         "foreign_keys = ON",
         "secure_delete = ON",
-        f"cache_size = -{_CACHE_KIB}",
+        f"cache_size = -{_READING_CACHE_KIB if query_only else _CACHE_KIB}",
         f"query_only = {query_only:d}",
     ):
         connection.execute(f"PRAGMA {pragma}")
