@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.trio
 
-SECONDS: Final = 20.0
+SECONDS: Final = 12.0
 EVERY_S: Final = 1.5
 DONE: Final = {
     *("set", "get", "delete", "share", "get from", "unshare", "accept", "stop", "refused"),
