@@ -166,6 +166,17 @@ def server_of(
     if settings.trusted_proxies:
         application = TrustedProxies(application, settings.trusted_proxies)
     policy = Policy(most_connections(), meters)
+    return DrainingServer(
+        _config(application, policy, settings),
+        policy,
+        end_waiting=service.end_waiting,
+        drains=operating,
+        delay=settings.drain_delay,
+        tls=tls.context if tls else None,
+    )
+
+
+def _config(application: Application, policy: Policy, settings: ServeSettings) -> uvicorn.Config:
     protocol: Any = partial(BoundedProtocol, policy)  # uvicorn only ever calls it
     config = uvicorn.Config(
         application,
@@ -182,11 +193,4 @@ def server_of(
     )
     # Fractions of a second, too, which its type does not foresee.
     config.timeout_graceful_shutdown = settings.grace  # type: ignore[assignment]
-    return DrainingServer(
-        config,
-        policy,
-        end_waiting=service.end_waiting,
-        drains=operating,
-        delay=settings.drain_delay,
-        tls=tls.context if tls else None,
-    )
+    return config
