@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import gzip
+import itertools
 import json
 import random
 import re
@@ -38,6 +39,9 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LOW_ORDER: Final = ("00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f", "ed" + "ff" * 30 + "7f")
 _BUSY: Final = {ENDED, 429, 503}
 _OPENED: Final = requests.AUTH_CODE_OPEN_SPACE
+
+# Counted from anywhere: by chance two of thousands would be the same, and the second a replay.
+_nonces = itertools.count(random.randrange(signing.NONCE_LIMIT))
 
 
 class Line:
@@ -145,7 +149,7 @@ def signed(identity: Identity, kind: type[requests.SignedRequest], **fields: obj
         "public_key": identity.node_id,
         "timestamp": signing.frame(time.time_ns() // 1_000_000),
         "signature": signing.UNSIGNED,
-        "nonce": random.randrange(signing.NONCE_LIMIT),
+        "nonce": next(_nonces) % signing.NONCE_LIMIT,
     }
     request = signing.sign(identity, kind(**who_and_when | fields))
     return post(request.path(), canonical.encode(request.to_wire()).encode())

@@ -46,6 +46,9 @@ _LATE_S: Final = 5.0  # far more than a wake-up takes, and less than the poll th
 _END: Final = "end"
 _UNDECIDED: Final = {0, 429, 503}  # no answer, or to come back later
 
+# Counted from anywhere: by chance two of thousands would be the same, and the second a replay.
+_nonces = itertools.count(random.randrange(signing.NONCE_LIMIT))
+
 
 @dataclass
 class Place:
@@ -474,12 +477,12 @@ async def _contents(view: View) -> dict[tuple[str, str], bytes]:
 
 
 def _signed(identity: Identity, kind: type[requests.SignedRequest], **fields: Any) -> Wire:
-    """A request of a node, signed now, under a nonce of chance."""
+    """A request of a node, signed now, under a nonce of its own."""
     who_and_when: dict[str, Any] = {
         "public_key": identity.node_id,
         "timestamp": signing.frame(system_now()),
         "signature": signing.UNSIGNED,
-        "nonce": random.randrange(signing.NONCE_LIMIT),
+        "nonce": next(_nonces) % signing.NONCE_LIMIT,
     }
     request = signing.sign(identity, kind(**fields, **who_and_when))
     return Wire(request.path(), canonical.encode(request.to_wire()).encode())
