@@ -71,6 +71,7 @@ class SecretFile(SecretNode):
                 return await open_copy(self)
             if intent.truncate:
                 self.resize(0)
+                self._told_size = 0
             elif intent.write:
                 await self.fill()
             return self.opened(intent, keep_cache=keep_cache)
@@ -200,6 +201,8 @@ class SecretFile(SecretNode):
         if offset > len(buffer):
             buffer.extend(bytes(offset - len(buffer)))
         buffer[offset:end] = data
+        # The kernel holds on to this size, also when the upload is refused.
+        self._told_size = max(self._told_size or 0, end)
         self.state = State.DIRTY
         return len(data)
 

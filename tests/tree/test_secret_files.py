@@ -391,6 +391,27 @@ async def test_a_failed_flush_is_given_up_at_release(own: Kernel) -> None:
     assert own.status()["failures"] == []
 
 
+@pytest.mark.parametrize("truncate", [False, True])
+async def test_after_a_failed_write_the_kernel_learns_the_size_anew(
+    own: Kernel, truncate: bool
+) -> None:
+    """It appends at the size that it knows: the next append must not leave a hole, or cut."""
+    await own.write("own/a", b"old")
+    inode, opened = await own.open("own/a", write=True, truncate=truncate)
+    own.wire.is_cut = True
+    if not truncate:
+        await opened.write(3, b"lost")
+    with pytest.raises(ServiceUnavailable):
+        await opened.sync()
+    await opened.release()
+    own.wire.is_cut = False
+
+    with pytest.raises(StaleNode):
+        await own.tree.open(inode, Intent(read=False, write=True))
+    await own.append("own/a", b"new")
+    assert await own.read("own/a") == b"oldnew"
+
+
 async def test_what_failed_at_release_is_retried(own: Kernel) -> None:
     """Nobody could be told, so it goes on trying, and nobody here sees the old content."""
     await own.write("own/a", b"old")
