@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import resource
 import socket
@@ -56,16 +57,21 @@ class BoundedProtocol(GuardedProtocol):
     Args:
         policy: of the server.
         of_uvicorn: what its own protocols are made of.
+
+    Attributes:
+        shook_hands: called once it is one of the server's connections.
     """
 
     def __init__(self, policy: Policy, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self.policy = policy
+        self.shook_hands: Callable[[], object] = bool
         self._due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
         super().connection_made(transport)
+        self.shook_hands()
         if len(self.connections) > self.policy.most:
             self.policy.meters.limited(Limit.CONNECTIONS)
             transport.abort()
@@ -132,6 +138,7 @@ class Listener:
         self._protocol = protocol
         self._is_full = is_full
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._coming: set[object] = set()
         self._loop = asyncio.get_running_loop()
         self._rest: asyncio.TimerHandle | None = None
         self._go_on()
@@ -173,11 +180,18 @@ class Listener:
             task.add_done_callback(self._handshakes.discard)
 
     async def _begin(self, connection: socket.socket) -> None:
-        if self._is_full(len(self._handshakes) - 1):
+        if self._is_full(len(self._coming)):
             connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
+        protocol, coming = self._protocol(), object()
+        # From then on the server counts it, a turn before this task goes on.
+        protocol.shook_hands = functools.partial(self._coming.discard, coming)
+        self._coming.add(coming)
         # No TLS, too old a version, too late, or gone: all the same to this side.
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._protocol, connection, **self._handshake)
+            await self._loop.connect_accepted_socket(
+                lambda: protocol, connection, **self._handshake
+            )
+        self._coming.discard(coming)

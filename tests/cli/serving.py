@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
@@ -18,6 +19,7 @@ from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import Address, Network
 from smfs.cli.serve_proxies import TrustedProxies
 
+T = TypeVar("T")
 PATIENCE = 30.0
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -116,14 +118,25 @@ class Running:
         return int(head.split()[1]), "connection: close" not in head
 
 
+def run_on_uvloop(main: Coroutine[Any, Any, T]) -> T:
+    """Runs it on the loop that serves.
+
+    Of what a failed test leaves open the loop warns before it closes it: raised as an error there,
+    the warning would keep it open, and the loop waiting for it for ever.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", ResourceWarning)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+
+
 def run(test: Callable[[], Awaitable[None]]) -> None:
     """Runs a test on the loop that serves."""
 
     async def body() -> None:
         await asyncio.wait_for(test(), PATIENCE)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(body())
+    run_on_uvloop(body())
 
 
 async def is_closed(client: Client) -> bool:

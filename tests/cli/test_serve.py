@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvloop
 
 from smfs.cli import connections, serve_process
 from smfs.cli.serve_listener import listening
@@ -21,6 +20,7 @@ from smfs.cli.serve_options import Address, ServeSettings
 from smfs.cli.serve_process import server_of
 from smfs.service import create_service
 from smfs.service.operating import PrometheusMeters
+from tests.cli.serving import run_on_uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -138,8 +138,7 @@ def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
             await writer.wait_closed()
         return option
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(accepted_option()) != 0
+    assert run_on_uvloop(accepted_option()) != 0
 
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -161,14 +160,17 @@ def serve_to(database: Path, clients: Callable[[Callable[[], Awaitable[Client]]]
                 opened.append(await asyncio.open_connection(*address))
                 return opened[-1]
 
-            await asyncio.wait_for(clients(connect), PATIENCE)
-            for _, writer in opened:
-                writer.close()
-            server.should_exit = True
-            await running
+            try:
+                await asyncio.wait_for(clients(connect), PATIENCE)
+            finally:
+                for _, writer in opened:
+                    writer.close()
+                    with suppress(OSError):
+                        await writer.wait_closed()
+                server.should_exit = True
+                await running
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    run_on_uvloop(run())
 
 
 async def _is_closed(client: Client) -> bool:

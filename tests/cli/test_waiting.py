@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import uvloop
 
 from smfs.cli import connections
 from smfs.cli.serve_listener import listening
@@ -24,6 +23,7 @@ from smfs.service import create_service
 from smfs.service.app import system_now
 from smfs.service.operating import PrometheusMeters
 from smfs.service.waiting import Waiter
+from tests.cli.serving import run_on_uvloop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,8 +114,7 @@ def run(
         async with served(database, patch) as one:
             await asyncio.wait_for(test(one), PATIENCE)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(body())
+    run_on_uvloop(body())
 
 
 def test_a_waiting_request_keeps_its_connection(
