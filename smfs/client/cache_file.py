@@ -51,7 +51,6 @@ _NOT_ITS_FAULT: Final = frozenset(
         sqlite3.SQLITE_NOLFS,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
     }
 )
 _KIND: Final = 0xFF  # the lower byte is the kind, what is above it says more

@@ -40,10 +40,12 @@ class Evidence:
     Attributes:
         signature: as bytes, so that no other spelling of it counts as another one; None where the
             request has none.
+        is_timely: whether its time was accepted when it was looked at.
         fits: whether it fits.
     """
 
     signature: bytes | None
+    is_timely: bool
     fits: bool
 
 
@@ -63,11 +65,11 @@ def examine(request: Request, now: int) -> Evidence:
                 f"Error: unexpected format of parameter {field.name} - Not in lower case!"
             )
     if not isinstance(request, SignedRequest):
-        return Evidence(None, fits=True)
+        return Evidence(None, is_timely=True, fits=True)
     is_timely = request.timestamp in signing.accepted_frames(now)
     signature = bytes.fromhex(request.signature)
     fits = is_timely and signing.verify(request) and _can_be_answered(request.public_key)
-    return Evidence(signature, fits)
+    return Evidence(signature, is_timely, fits)
 
 
 # With a part of small order a key can sign, but nothing can be encrypted to it. To find that out
@@ -136,7 +138,7 @@ def _check_time_and_replay(
     signature = evidence.signature or b""
     if signature in refused:
         raise ReplayRefused
-    if request.timestamp not in signing.accepted_frames(rows.now):
+    if not evidence.is_timely:
         raise TimestampRefused
     # The timestamp is signed, so under another one the same signature does not fit; and what does
     # not fit is not let in, and need not be remembered.

@@ -85,7 +85,7 @@ async def test_strangers_cannot_fill_the_database(alice: Any, place: Place) -> N
     assert count(place, "used_signatures") == before
     refused = Refused()
     for number in range(20_000):
-        refused.add(Evidence(number.to_bytes(64, "big"), fits=False))
+        refused.add(Evidence(number.to_bytes(64, "big"), is_timely=True, fits=False))
     assert (0).to_bytes(64, "big") not in refused
     assert (19_999).to_bytes(64, "big") in refused
     assert len(refused._seen) == 10_000

@@ -393,7 +393,7 @@ async def test_a_failed_flush_is_given_up_at_release(own: Kernel) -> None:
 
 @pytest.mark.parametrize("truncate", [False, True])
 async def test_after_a_failed_write_the_kernel_learns_the_size_anew(
-    own: Kernel, truncate: bool
+    own: Kernel, *, truncate: bool
 ) -> None:
     """It appends at the size that it knows: the next append must not leave a hole, or cut."""
     await own.write("own/a", b"old")

@@ -193,8 +193,8 @@ class PostgresStore(Store):
             timeout=_PATIENCE_S,
             reconnect_timeout=_PATIENCE_S,
         )
-        await anyio.to_thread.run_sync(functools.partial(pool.open, wait=False))
         self._pool = pool
+        await anyio.to_thread.run_sync(functools.partial(pool.open, wait=False))
         self._signals = Signals(self._conninfo, self._servers, notify=self._notify)
         attempts = _Attempts(is_reading=True)
         identify = functools.partial(identity_of, name=self.name)

@@ -180,6 +180,7 @@ async def test_closing_waits_for_what_was_begun(store: Store, place: Place) -> N
 
 async def test_what_was_closed_can_be_opened_again(store: Store, place: Place) -> None:
     """As a server does that is told to stop and to start."""
+    await store.aclose()
     first = await store.open(None)
     await store.aclose()
     again = await store.open(None)
