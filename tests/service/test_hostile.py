@@ -45,9 +45,13 @@ class Server:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def descriptors(self) -> int:
+    def sockets(self) -> int:
         """How many the process has open."""
-        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+        count = 0
+        for each in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                count += str(each.readlink()).startswith("socket:")
+        return count
 
     def resident(self) -> int:
         """Its memory, in bytes."""
@@ -115,17 +119,17 @@ async def is_well(good: Remote) -> None:
 
 
 async def at_rest(server: Server, good: Remote) -> int:
-    """How many descriptors it has once it has had much to do: for reading it keeps a few."""
+    """How many sockets it has once it has had much to do, when `good` keeps a few connections."""
     async with anyio.create_task_group() as tasks:
         for _ in range(16):
             tasks.start_soon(is_well, good)
-    return server.descriptors()
+    return server.sockets()
 
 
-async def gets_back(server: Server, descriptors: int) -> None:
-    """Every descriptor is free again; blocks until then."""
+async def gets_back(server: Server, sockets: int) -> None:
+    """Every connection is let go; blocks until then."""
     with anyio.fail_after(PATIENCE_S):
-        while server.descriptors() > descriptors:  # noqa: ASYNC110 - nobody tells
+        while server.sockets() > sockets:  # noqa: ASYNC110 - nobody tells
             await anyio.sleep(0.05)
 
 
@@ -260,13 +264,13 @@ async def test_thousands_of_idle_connections(
 ) -> None:
     """They cost some kilobytes each, and when they end, so does all that they cost."""
     await is_well(good)
-    before, at_rest = server.descriptors(), server.resident()
+    before, at_rest = server.sockets(), server.resident()
     with contextlib.ExitStack() as stack:
         for _ in range(2500):
             connection = stack.enter_context(server.connect())
             connection.sendall(GOOD)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
-        assert server.descriptors() >= before + 2500
+        assert server.sockets() >= before + 2500
         assert server.resident() < at_rest + 2500 * 40_000
         await is_well(good)
     await gets_back(server, before)
