@@ -14,7 +14,16 @@ from smfs.protocol.requests import Request
 from smfs.service import authentication
 from smfs.service.authentication import Evidence, Policy, Refused
 from smfs.service.delivery_rows import DeliveryRows
-from smfs.service.domain import FUNCTIONS, READING, SEALING, Checked, Operation, Sealed, SpaceLimits
+from smfs.service.domain import (
+    FUNCTIONS,
+    READING,
+    SEALING,
+    SHORT,
+    Checked,
+    Operation,
+    Sealed,
+    SpaceLimits,
+)
 from smfs.service.hook_rows import Hook, HookRows
 from smfs.service.node_limits import Entry, NodeLimits
 from smfs.service.rows import Rows
@@ -22,6 +31,7 @@ from smfs.service.store import Store, Transaction, Undone
 
 _CODED: Final = (requests.OpenSecretSpace, requests.GetNodeId)
 _SWEPT_AT_ONCE: Final = 100
+_SHORT_BYTES: Final = 16 * 1024
 
 Messages = list[tuple[Hook, bytes]]
 
@@ -101,7 +111,7 @@ class Worker:
         prepared = _Prepared(self, request, entry, messages)
         run = self._store.read if _is_reading(request) else self._store.write
         try:
-            outcome = await run(prepared)
+            outcome = await run(prepared, is_short=_is_short(request))
         finally:
             entry.leave()
         if isinstance(outcome, Rejected) and prepared.evidence is not None:
@@ -236,6 +246,13 @@ def _is_reading(request: Request) -> bool:
     if isinstance(request, requests.GetNodeId):
         return authentication.is_public_code(request)
     return type(request) in READING
+
+
+def _is_short(request: Request) -> bool:
+    """Whether a request takes less than handing it to a thread and back."""
+    if isinstance(request, requests.SetSecret | requests.ShareSecretTo):
+        return len(request.secret) <= _SHORT_BYTES
+    return type(request) in SHORT
 
 
 def _carried_out(op: Operation, request: Request) -> Done:

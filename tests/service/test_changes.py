@@ -557,8 +557,8 @@ async def test_a_page_is_read_by_indices(
 ) -> None:
     """In the order of revisions, with nothing sorted and nothing scanned."""
     assert isinstance(service._store, SqliteStore)
-    connection = service._store._writer
-    assert connection is not None
+    assert service._store._writer is not None
+    connection = service._store._writer.connection
     query = feed_rows.changes_query(content="content" if contents else None, with_gone=with_gone)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", (b"", 1, 1, 10)).fetchall()
     lines = [row[3] for row in plan]

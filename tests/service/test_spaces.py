@@ -28,9 +28,11 @@ def counting_steps(service: Service) -> Iterator[list[int]]:
         return 0
 
     assert isinstance(service._store, SqliteStore)
-    assert service._store._writer is not None
-    connections = [*service._store._readers, service._store._writer]
-    assert len(connections) == 2
+    store = service._store
+    assert store._writer is not None
+    assert store._in_place is not None
+    connections = [*store._readers, store._in_place[0], store._writer.connection]
+    assert len(connections) == 3
     for connection in connections:
         connection.set_progress_handler(count, 1)
     yield steps

@@ -71,7 +71,7 @@ def connection_of(service: Service) -> sqlite3.Connection:
     """The connection that a service writes by."""
     assert isinstance(service._store, SqliteStore)
     assert service._store._writer is not None
-    return service._store._writer
+    return service._store._writer.connection
 
 
 def writer(database: Path, seed: str, count: int) -> subprocess.Popen[str]:

@@ -18,6 +18,7 @@ __all__ = [
     "FUNCTIONS",
     "READING",
     "SEALING",
+    "SHORT",
     "Checked",
     "Operation",
     "Page",
@@ -71,6 +72,21 @@ READING: Final = frozenset(
     }
 )
 """The requests that change nothing, so that nothing of them must survive a loss of power."""
+
+SHORT: Final = frozenset(
+    {
+        requests.GetNodeId,
+        requests.SetSecret,
+        requests.GetSecret,
+        requests.DeleteSecret,
+        requests.ShareSecretTo,
+        requests.CheckShare,
+        requests.GetSecretFrom,
+        requests.RepeatSecretFrom,
+        requests.DeleteSharedSecret,
+    }
+)
+"""The requests that take as long in a space of many secrets as in an empty one."""
 
 EVENTS: Final[Mapping[type[Request], str]] = MappingProxyType(
     {

@@ -101,7 +101,7 @@ Work: TypeAlias = Callable[[Transaction], T]
 Committed: TypeAlias = Callable[[Collection[str]], None]
 
 Prepared: TypeAlias = Callable[[], Work[T]]
-"""What takes its time before the transaction, in a thread, and gives the work."""
+"""What takes its time before the transaction, and gives the work; called once, in a thread perhaps."""
 
 
 class Store(ABC):
@@ -134,8 +134,12 @@ class Store(ABC):
         """Closes it once what has begun is finished."""
 
     @abstractmethod
-    async def write(self, prepared: Prepared[T]) -> T:
+    async def write(self, prepared: Prepared[T], *, is_short: bool = False) -> T:
         """What the work returns, in one transaction that is on disk afterwards.
+
+        Args:
+            prepared: gives the work.
+            is_short: whether both take so little that a thread for them would take longer.
 
         Raises:
             ServiceBusy: when the transaction does not come to its turn or its end in time.
@@ -144,7 +148,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def read(self, prepared: Prepared[T]) -> T:
+    async def read(self, prepared: Prepared[T], *, is_short: bool = False) -> T:
         """As `write`, of work that changes nothing: nobody's lock is in its way."""
 
     @abstractmethod

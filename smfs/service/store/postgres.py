@@ -236,14 +236,14 @@ class PostgresStore(Store):
             self._servers.doubt(attempts.place)
         raise attempts.failure()
 
-    async def read(self, prepared: Prepared[T]) -> T:
-        """As `Store.read`."""
+    async def read(self, prepared: Prepared[T], *, is_short: bool = False) -> T:
+        """As `Store.read`; the server is waited for in a thread in any case."""
         attempts = _Attempts(is_reading=True)
         begin = b"BEGIN ISOLATION LEVEL REPEATABLE READ"
         return await self._run(attempts, lambda: self._carry_out(prepared, begin, attempts))  # type: ignore[no-any-return]
 
-    async def write(self, prepared: Prepared[T]) -> T:
-        """As `Store.write`."""
+    async def write(self, prepared: Prepared[T], *, is_short: bool = False) -> T:
+        """As `Store.write`; the server is waited for in a thread in any case."""
         attempts = _Attempts(is_reading=False)
         return await self._run(attempts, lambda: self._carry_out(prepared, _BEGIN, attempts))  # type: ignore[no-any-return]
 

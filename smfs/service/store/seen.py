@@ -31,23 +31,24 @@ class Seen:
 
     Args:
         database: the file beside which it is kept.
+        wait_s: for how long to wait while another process writes it.
 
     Raises:
         OSError, sqlite3.Error: when it cannot be.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, wait_s: float = _BUSY_S) -> None:
         self._lock = threading.Lock()
         path = database.with_name(database.name + _SUFFIX)
         try:
-            self._connection = _opened(path)
+            self._connection = _opened(path, wait_s)
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                 raise
             # Without a sync that is what the power going off may leave.
             for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 each.unlink(missing_ok=True)
-            self._connection = _opened(path)
+            self._connection = _opened(path, wait_s)
 
     def use(self, signature: Signature, *, keep: bool) -> bool:
         """As `Transaction.use_signature`."""
@@ -74,7 +75,7 @@ class Seen:
             self._connection.close()
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, wait_s: float) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     connection = sqlite3.connect(
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
@@ -87,6 +88,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             error = sqlite3.DatabaseError("damaged")
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * wait_s)}")
     except sqlite3.Error:
         connection.close()
         raise

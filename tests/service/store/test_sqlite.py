@@ -14,8 +14,9 @@ import pytest
 
 from smfs.errors import ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store import Store, Transaction
-from smfs.service.store import sqlite as sqlite_store
+from smfs.service.store import sqlite_jobs
 from smfs.service.store.sqlite import SqliteStore
+from smfs.service.store.sqlite_writer import SqliteWriter
 from tests.service.places import rows
 from tests.service.store.patience import until
 
@@ -43,6 +44,11 @@ def lock(store: Store, database: Path) -> Iterator[sqlite3.Connection]:
 
 def connection_of(store: Store) -> sqlite3.Connection:
     """What it writes by."""
+    return writer_of(store).connection
+
+
+def writer_of(store: Store) -> SqliteWriter:
+    """Who writes for it."""
     assert isinstance(store, SqliteStore)
     assert store._writer is not None
     return store._writer
@@ -72,16 +78,14 @@ def kept(database: Path) -> list[str]:
 
 async def lead(store: Store, tasks: anyio.abc.TaskGroup, prepared: Prepared) -> None:
     """Orders a write, and returns once it asks for the lock."""
-    assert isinstance(store, SqliteStore)
-    jobs, leading = store._jobs, store._leading
+    writer = writer_of(store)
     tasks.start_soon(store.write, prepared)
-    await until(lambda: leading.locked() and not jobs)
+    await until(lambda: writer._is_led and not writer._jobs)
 
 
 async def queue(store: Store, tasks: anyio.abc.TaskGroup, prepared: list[Prepared]) -> None:
     """Orders writes, and returns once they all wait for the one that asks for the lock."""
-    assert isinstance(store, SqliteStore)
-    jobs = store._jobs
+    jobs = writer_of(store)._jobs
     wanted = len(jobs) + len(prepared)
     for each in prepared:
         tasks.start_soon(store.write, each)
@@ -142,7 +146,7 @@ async def test_who_waits_too_long_is_told_so(
     store: Store, lock: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing of it is done later."""
-    monkeypatch.setattr(sqlite_store, "BUSY_S", 0.1)
+    monkeypatch.setattr(sqlite_jobs, "BUSY_S", 0.1)
     with pytest.raises(ServiceBusy, match="locked"):
         await store.write(putting("late"))
     lock.execute("ROLLBACK")
