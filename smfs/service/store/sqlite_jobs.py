@@ -185,9 +185,7 @@ class Batch:
         for job in self.jobs:
             if job.ends_at <= now:
                 job.outcome.fail(ServiceBusy("another process keeps the database locked"))
-        self.jobs = [
-            job for job in self.jobs if job.ends_at > now and not job.outcome.is_abandoned
-        ]
+        self.jobs = [job for job in self.jobs if job.ends_at > now and not job.outcome.is_abandoned]
 
     def _work(self) -> None:
         is_alone = len(self.jobs) == 1
