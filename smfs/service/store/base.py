@@ -101,14 +101,15 @@ Work: TypeAlias = Callable[[Transaction], T]
 Committed: TypeAlias = Callable[[Collection[str]], None]
 
 Prepared: TypeAlias = Callable[[], Work[T]]
-"""What takes its time before the transaction, and gives the work; called once, in a thread perhaps."""
+"""Gives the work, after what takes its time; called once, before the transaction."""
 
 
 class Store(ABC):
     """One database, for any number of requests at once.
 
     Attributes:
-        committed: told on the event loop's thread which spaces a transaction has changed.
+        committed: told on the event loop's thread which spaces a transaction has changed; it is
+            set before the store is opened.
     """
 
     def __init__(self) -> None:

@@ -69,9 +69,7 @@ class SqliteStore(Store):
             connection.close()
             raise ConfigError(f"cannot use a file beside {self.path}: {error}") from None
         self._in_place = connect(self.path, query_only=True), in_place
-        self._writer = SqliteWriter(
-            connection, self._seen, self._post, lambda node_ids: self.committed(node_ids)
-        )
+        self._writer = SqliteWriter(connection, self._seen, self._post, self.committed)
         return identity
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The one who writes to a SQLite file: in place where that is short, in a thread where it blocks."""
+"""Who writes to a SQLite file: in place what is short, in a thread what may block."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ import anyio.abc
 import pytest
 
 from smfs.errors import ServiceBusy, StoreFailed, StoreFull
-from smfs.service.store import Store, Transaction
-from smfs.service.store import sqlite_jobs
+from smfs.service.store import Store, Transaction, sqlite_jobs
 from smfs.service.store.sqlite import SqliteStore
 from smfs.service.store.sqlite_writer import SqliteWriter
 from tests.service.places import rows
