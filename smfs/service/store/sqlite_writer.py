@@ -60,7 +60,7 @@ class SqliteWriter:
         self._under_way = 0
         self._is_led = False
         self._is_over = False
-        self._rests = anyio.Event()
+        self._rests: anyio.Event | None = None
         self._commits_take = 0.0
 
     async def write(self, prepared: Prepared[T], *, is_short: bool) -> T:
@@ -149,14 +149,15 @@ class SqliteWriter:
             job.outcome.show()
 
     def _rest(self) -> None:
-        if self._is_over and not self._is_led and not self._under_way:
+        if self._rests is not None and not self._is_led and not self._under_way:
             self._rests.set()
 
     async def aclose(self) -> None:
         """Takes no more, and returns once all that was taken is done."""
         self._is_over = True
-        self._rest()
-        await self._rests.wait()
+        if self._is_led or self._under_way:
+            self._rests = self._rests or anyio.Event()
+            await self._rests.wait()
 
     def close(self) -> None:
         """After `aclose`: gives everything up; blocks."""

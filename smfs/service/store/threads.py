@@ -61,7 +61,8 @@ class Outcome(Generic[T]):
     async def wait(self) -> T:
         """The value, or the error raised; a cancelled wait abandons it."""
         try:
-            await self._came.wait()
+            if not self._came.is_set():
+                await self._came.wait()
         except BaseException:
             self.is_abandoned = True
             raise
