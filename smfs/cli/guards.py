@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEADER_BYTES: Final = 16 * 1024
+_HELD_BYTES: Final = 16 * 1024
 _UNREAD_S: Final = 30.0  # for each piece of an answer, of 64 KiB at the most
 _REST_S: Final = 15.0
 _TOO_LARGE: Final = (
@@ -21,16 +22,34 @@ class _Transport:
 
     uvloop's raises an error when the other side was found to be gone, of which the protocol has not
     heard yet; uvicorn would log that, and so could anybody have as much logged as he likes.
+
+    What is written in one turn of the loop goes together: uvicorn writes the head of an answer
+    apart from its body, which would be two packets, and the other side woken twice.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
+        self._held = bytearray()
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         """Writes, unless it is too late."""
-        if not self.is_closing():
-            self._transport.write(data)
+        if not self._held:
+            self._loop.call_soon(self._release)
+        self._held += data
+        if len(self._held) >= _HELD_BYTES:
+            self._release()  # no more than that is ever copied and kept here
+
+    def close(self) -> None:
+        """Closes, once everything is written."""
+        self._release()
+        self._transport.close()
+
+    def _release(self) -> None:
+        if self._held and not self.is_closing():
+            self._transport.write(bytes(self._held))
+        self._held.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -54,7 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
-        super().connection_made(cast("asyncio.Transport", _Transport(transport)))
+        super().connection_made(cast("asyncio.Transport", _Transport(transport, self.loop)))
         # Nothing at all may stay unread unnoticed, not even by who was told goodbye. (With 0 uvloop
         # never goes on over TLS.)
         transport.set_write_buffer_limits(high=1)

@@ -15,8 +15,7 @@ import pytest
 from smfs.errors import ServiceBusy
 from smfs.protocol import requests
 from smfs.service import Service
-from smfs.service.store import sqlite as sqlite_store
-from smfs.service.store import sqlite_file
+from smfs.service.store import sqlite_file, sqlite_jobs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("database")]
 
@@ -54,7 +53,7 @@ async def test_a_busy_database_is_said_to_be_busy(
 
     Who only reads is not in its way.
     """
-    monkeypatch.setattr(sqlite_store, "BUSY_S", 0.1)
+    monkeypatch.setattr(sqlite_jobs, "BUSY_S", 0.1)
     answer = await alice.ask(requests.SetSecret, secret_id="x", secret="y")
     read = await alice.ask(requests.GetSecret, secret_id="x")
     locked.execute("ROLLBACK")
@@ -70,7 +69,7 @@ async def test_those_who_queue_are_told_together(
     """The wait of one request is not the wait of all before it, added up."""
     assert sqlite_file.BUSY_S <= 4
     assert locked.in_transaction
-    monkeypatch.setattr(sqlite_store, "BUSY_S", 0.2)
+    monkeypatch.setattr(sqlite_jobs, "BUSY_S", 0.2)
     began = anyio.current_time()
     statuses: list[int] = []
 
@@ -89,7 +88,7 @@ async def test_a_wait_for_the_lock_can_be_cancelled(
     alice: Any, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once, long before the wait would be over by itself."""
-    monkeypatch.setattr(sqlite_store, "BUSY_S", 60.0)
+    monkeypatch.setattr(sqlite_jobs, "BUSY_S", 60.0)
     request = alice.signed(requests.SetSecret, secret_id="x", secret="y")
     began = anyio.current_time()
     with anyio.move_on_after(0.2) as scope:
