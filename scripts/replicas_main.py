@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from soak_main import shortened, signals
+from long_runs import reported, run_to_end, shortened, signals
 
 from tests.replicas import suites
 from tests.replicas.databases import made_database
@@ -110,16 +109,8 @@ def main() -> int:
         else:
             run = trio.run(work, replicas, given.minutes * 60, given.every)
             found = described(replicas, run)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if given.json is not None:
-        given.json.write_text(text + "\n")
-    return 0 if found["passed"] else 1
+    return reported(found, given.json)
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-    except* KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+    run_to_end(main)

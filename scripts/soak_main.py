@@ -8,20 +8,18 @@ takes hardly more memory than at the beginning.
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import trio
+from long_runs import reported, run_to_end, shortened, signals
 from soak_memory import Minutes, family, memory, processor_seconds
 
 from tests.replicas.databases import made_database
@@ -41,7 +39,6 @@ FIRST, GROWTH = 2, 1.1
 PRINTS_S = 10.0
 SAMPLES_S = 1.0
 PATIENCE_S = 60.0
-SHOWN = 30
 MIB = 1024 * 1024
 
 
@@ -165,11 +162,6 @@ class Soak:
         return [each for process in self._processes for each in family(process)]
 
 
-def shortened(texts: list[str]) -> dict[str, int]:
-    """The most frequent texts, with how often each came."""
-    return dict(collections.Counter(texts).most_common(SHOWN))
-
-
 def report(soak: Soak, run: Run, last: int) -> dict[str, Any]:
     """What came of it, as JSON."""
     before, after = soak.minutes.median(FIRST), soak.minutes.median(last)
@@ -209,21 +201,6 @@ def arguments() -> argparse.Namespace:
     return found
 
 
-@contextlib.contextmanager
-def signals() -> Iterator[None]:
-    """SIGTERM is an interrupt too, and both work where a shell runs this behind it."""
-
-    def interrupt(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def main() -> int:
     """The program; its exit code."""
     given = arguments()
@@ -239,16 +216,8 @@ def main() -> int:
             soak = Soak(replicas, bad, run, given.minute)
             trio.run(soak.go)
         found = report(soak, run, given.minutes)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if given.json is not None:
-        given.json.write_text(text + "\n")
-    return 0 if found["passed"] else 1
+    return reported(found, given.json)
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-    except* KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+    run_to_end(main)

@@ -18,8 +18,10 @@ from smfs.client import retries
 from smfs.client.client import Client, create_client
 from smfs.client.embedded import embedded_transport
 from smfs.client.view import View
+from smfs.crypto.identity import Identity
 from smfs.service import Service, ServiceOptions, create_service
 from smfs.service.store.postgres_database import migrate
+from tests.client.liar import Liar
 from tests.postgres import Cluster
 from tests.replicas import suites
 from tests.replicas.rotation import Rotation, rotating
@@ -41,6 +43,7 @@ class Clock:
 
 
 Passing = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Make = Callable[..., Client]
 Fault = Callable[[httpx.Request, Passing], Awaitable[httpx.Response]]
 
 
@@ -216,7 +219,7 @@ def wire(service: Service) -> Wire:
 
 
 @pytest.fixture
-def make_client(wire: Wire, clock: Clock) -> Callable[..., Client]:
+def make_client(wire: Wire, clock: Clock) -> Make:
     """Makes clients of the service; takes the options of `create_client`."""
 
     def make(**options: Any) -> Client:
@@ -226,13 +229,13 @@ def make_client(wire: Wire, clock: Clock) -> Callable[..., Client]:
 
 
 @pytest.fixture
-def alice(make_client: Callable[..., Client]) -> Client:
+def alice(make_client: Make) -> Client:
     """A client with keys of its own."""
     return make_client(secret_key_hex="a1" * 32)
 
 
 @pytest.fixture
-def bob(make_client: Callable[..., Client]) -> Client:
+def bob(make_client: Make) -> Client:
     """Another one."""
     return make_client(secret_key_hex="b0" * 32)
 
@@ -247,3 +250,23 @@ def alices_view(alice: Client) -> View:
 def bobs_view(bob: Client) -> View:
     """Bob's view of his space."""
     return View(bob)
+
+
+@pytest.fixture
+def twins_view(make_client: Make) -> View:
+    """Alice's view on another machine."""
+    return View(make_client(secret_key_hex="a1" * 32))
+
+
+@pytest.fixture
+def liar(alice: Client, wire: Wire) -> Liar:
+    """The service as Alice meets it."""
+    one = Liar(alice.node_id)
+    wire.always("*", one)
+    return one
+
+
+@pytest.fixture
+def signer() -> Identity:
+    """Somebody who shares with Alice."""
+    return Identity.generate()

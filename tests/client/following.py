@@ -262,6 +262,12 @@ async def deaf(party: Party, other: Party, *, early: bool = False) -> AsyncItera
         yield caught
 
 
+async def fill(twin: Party, count: int = 12) -> None:
+    """Sets so many secrets."""
+    for number in range(count):
+        await twin.view.write_own(f"s{number}", f"{number}".encode())
+
+
 def with_change(**change: Any) -> Callable[[Any], Any]:
     """A page with one more change, in its order."""
 

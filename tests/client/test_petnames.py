@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -13,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smfs import errors
-from smfs.client.client import Client
 from smfs.client.petnames import is_petname, parse_named, petname_id, split_petname_id
 from smfs.client.spaces import box_of
 from smfs.client.view import Key, View
@@ -24,14 +22,6 @@ from smfs.protocol.requests import GetSecret, SetSecret
 
 BOB = "b0" * 32
 CAROL = "c1" * 32
-
-Make = Callable[..., Client]
-
-
-@pytest.fixture
-def twins_view(make_client: Make) -> View:
-    """Alice's view on another machine."""
-    return View(make_client(secret_key_hex="a1" * 32))
 
 
 # --- forms ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.proxy import Proxy
-from tests.mount.conftest import PATIENCE, PROGRAM, Account, Home
+from tests.mount.homes import PATIENCE, PROGRAM, Account, Home
 
 DEADLINE_S = 1.5
 """Of the mounts that meet faults; a short one lets many faults be met in a short time."""

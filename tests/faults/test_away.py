@@ -14,7 +14,7 @@ from tests.faults.using import HEALS_S, writes_again
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Service
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 AT_ONCE_S: Final = 4.0
 """A program that takes longer has waited for the service; starting it takes most of that."""

@@ -28,7 +28,7 @@ from tests.faults.using import (
     wait_until_sent,
     writes_again,
 )
-from tests.mount.conftest import Home
+from tests.mount.homes import Home
 
 LANES: Final = 6
 _HEALTHY_S: Final = 0.4

@@ -27,7 +27,7 @@ from tests.faults.using import (
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Service
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 _BEFORE_S: Final = 0.7
 _AWAY_S: Final = 2.5  # longer than the deadline

@@ -15,7 +15,7 @@ import pytest
 from smfs.fuse.mountinfo import mount_at
 from tests.faults.faults import FAULTS, REFUSED
 from tests.faults.proxy import Proxy
-from tests.mount.conftest import PATIENCE, Home
+from tests.mount.homes import PATIENCE, Home
 
 RETURNS_S: Final = 10.0
 """An `smfs umount` that takes longer has waited for the network; starting it takes most of it."""

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from tests.faults.blocks import TornContent, numbers_of
 from tests.faults.ledger import LONGEST_S, Content, Ledger
 from tests.faults.worker import USERS
-from tests.mount.conftest import Home
+from tests.mount.homes import Home
 
 ROOT: Final = Path(__file__).parents[2]
 HEALS_S: Final = 20.0

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     import subprocess
 
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 
 @pytest.mark.parametrize(

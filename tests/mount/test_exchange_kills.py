@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 pytestmark = pytest.mark.parametrize("account", ["own"], indirect=True)
 

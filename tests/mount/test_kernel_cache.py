@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Followed, Home
+    from tests.mount.followed import Followed
+    from tests.mount.homes import Home
 
 _MAP = """
 import mmap, sys

@@ -17,7 +17,7 @@ import pytest
 from smfs.fuse.mountinfo import mount_at
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 PATIENCE = 60.0
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Followed, Home
+    from tests.mount.followed import Followed
+    from tests.mount.homes import Home
 
 _WAITERS = {
     "poll": """

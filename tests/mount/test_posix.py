@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 _FOLDER: Final = Path(__file__).with_name("posix")
 _PAGE: Final = Path(__file__).parents[2] / "docs" / "posix.md"

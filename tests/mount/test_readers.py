@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 
 def test_ssh_keygen_reads_a_private_key(home: Home, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 Content = Callable[[Path], bytes]
 

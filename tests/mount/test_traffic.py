@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Home
+    from tests.mount.homes import Home
 
 _END_TO_END: Final = (
     "content-type",

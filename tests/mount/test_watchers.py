@@ -2,110 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
 import socket
 import struct
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.mount.conftest import Followed, Home
-
-PATIENCE = 60.0
-
-Watch = Callable[..., "Watcher"]
+from tests.mount.followed import Followed
+from tests.mount.homes import PATIENCE, Home
+from tests.mount.watching import Watch, Watcher
 
 
-class Watcher:
-    """A program whose lines are awaited.
-
-    Args:
-        home: who runs it.
-        command: the program and its arguments.
-        cwd: where.
-    """
-
-    def __init__(self, home: Home, *command: str | Path, cwd: Path | None = None) -> None:
-        self._process = subprocess.Popen(
-            home.command(*command, cwd=cwd),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=home.environment,
-        )
-        self.lines: list[str] = []
-        self._rest = b""
-
-    def feed(self, text: str) -> None:
-        """Gives it all of its standard input."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(text.encode())
-        self._process.stdin.close()
-
-    def until(self, *awaited: str) -> list[str]:
-        """Waits until lines that hold all these texts were shown; returns what was shown since."""
-        missing, shown = list(awaited), []
-        end = time.monotonic() + PATIENCE
-        while missing:
-            line = self._line(end)
-            assert line is not None, (missing, self.lines)
-            self.lines.append(line)
-            shown.append(line)
-            missing = [text for text in missing if text not in line]
-        return shown
-
-    def _line(self, end: float) -> str | None:
-        assert self._process.stdout is not None
-        while b"\n" not in self._rest:
-            descriptor = self._process.stdout.fileno()
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
-            more = os.read(descriptor, 65536) if ready else b""
-            if not more:
-                return None
-            self._rest += more
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line.decode(errors="replace")
-
-    def end(self) -> None:
-        """Ends it."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-
-
-@pytest.fixture
-def started(home: Home) -> Iterator[Callable[..., Watcher]]:
-    """Starts programs that end with the test."""
-    with ExitStack() as stack:
-
-        def start(*command: str | Path, cwd: Path | None = None) -> Watcher:
-            made = Watcher(home, *command, cwd=cwd)
-            stack.callback(made.end)
-            return made
-
-        yield start
-
-
-@pytest.fixture
-def watch(started: Callable[..., Watcher]) -> Watch:
-    """Watches files and directories; each line is the name, then the events."""
-
-    def start(*paths: Path) -> Watcher:
-        made = started("inotifywait", "-m", "--format", "%w%f %e", *paths)
-        made.until("Watches established")
-        return made
-
-    return start
+def _node_id(home: Home) -> str:
+    return home.must("id").decode().strip()
 
 
 @pytest.fixture
@@ -115,10 +24,6 @@ def sender(home: Home) -> str:
     node_id = home.must("id", "--profile", "sender").decode().strip()
     home.smfs("accept", node_id)
     return node_id
-
-
-def _node_id(home: Home) -> str:
-    return home.must("id").decode().strip()
 
 
 def test_a_changed_file_is_written_for_who_watches_it(
@@ -356,128 +261,3 @@ def test_dnsmasq_reloads_its_hosts(
     followed.tell(("changed", "own/hosts/one"))
     dnsmasq.until(f"{hosts}/one")
     assert _address_of("one.test", port) == "192.0.2.9"
-
-
-_MAKE_FILES = """
-import pathlib, sys
-pathlib.Path("burst").mkdir()
-for index in range(int(sys.argv[1])):
-    with pathlib.Path(f"burst/.#{index}").open("x") as file:
-        file.write("x")
-"""
-
-
-def _burst(home: Home, followed: Followed, number: int) -> list[tuple[str, str]]:
-    """Makes files that do not travel, and returns what tells of changes of all of them."""
-    home.do("python3", "-c", _MAKE_FILES, str(number), cwd=followed.directory / "own")
-    return [("changed", f"own/burst/.#{index}") for index in range(number)]
-
-
-def test_a_thousand_changes_at_once(home: Home, followed: Followed, watch: Watch) -> None:
-    """Each is heard of."""
-    changes = _burst(home, followed, 1000)
-    directory = followed.directory / "own" / "burst"
-    watcher = watch(directory)
-
-    followed.tell(*changes)
-
-    watcher.until(*[f"{directory}/.#{index} CLOSE_WRITE" for index in range(1000)])
-
-
-def test_an_unmount_after_a_burst_is_not_busy(home: Home, followed: Followed, watch: Watch) -> None:
-    """The mount uses itself for its echoes, yet nobody who unmounts it finds it in use."""
-    changes = _burst(home, followed, 300)
-    directory = followed.directory / "own" / "burst"
-    watcher = watch(directory)
-    followed.tell(*changes)
-    watcher.until(f"{directory}/.#1 CLOSE_WRITE")
-    watcher.end()
-
-    home.must("umount", followed.directory)
-
-    followed.end()
-
-
-def test_files_below_an_unmounted_mount_are_left_alone(
-    home: Home, followed: Followed, watch: Watch
-) -> None:
-    """After a lazy unmount the path of a change leads to real files."""
-    home.must("set", "real", stdin=b"secret")
-    own = followed.directory / "own"
-    with home.talk("bash", "-c", "echo in; read _", cwd=own) as say:
-        assert say(b"") == b"in\n"
-        home.do("cat", own / "real")
-        home.must("umount", "--lazy", followed.directory)
-        home.do("mkdir", own)
-        home.do("tee", own / "real", stdin=b"a real file")
-        before = (own / "real").stat()
-        watcher = watch(own)
-
-        home.must("set", "real", stdin=b"changed")
-        followed.tell(("changed", "own/real"), ("appeared", "own/new"))
-        home.do("touch", own / "sentinel")
-
-        shown = watcher.until(f"{own}/sentinel CLOSE_WRITE")
-        assert all("sentinel" in line for line in shown)
-        assert (own / "real").stat() == before
-        assert [each.name for each in sorted(own.iterdir())] == ["real", "sentinel"]
-        say(b"\n")
-    followed.end()
-
-
-_SLOW_READERS = """
-import pathlib, sys, threading
-found = []
-def read(index):
-    found.append(pathlib.Path(f"burst/.#{index % 100}").read_text())
-readers = [threading.Thread(target=read, args=[index]) for index in range(1000)]
-for each in readers: each.start()
-print("reading", flush=True)
-for each in readers: each.join()
-print(len(found), flush=True)
-"""
-
-
-def test_a_thousand_slow_reads_hang_nothing(
-    home: Home, followed: Followed, started: Callable[..., Watcher]
-) -> None:
-    """While the kernel waits for their pages to be dropped, everything else is served."""
-    changes = _burst(home, followed, 100)
-    own = followed.directory / "own"
-    followed.order("hold")
-    readers = started("python3", "-c", _SLOW_READERS, cwd=own)
-    readers.until("reading")
-
-    followed.tell(*changes)
-    for _ in range(10):
-        assert json.loads(home.do("cat", followed.directory / ".status"))["failures"] == []
-        home.bash("echo x >other", cwd=own)
-        home.do("ls", "-l", own)
-    followed.order("go")
-
-    readers.until("1000")
-    home.must("lock", followed.directory)
-    home.must("umount", followed.directory)
-    followed.end()
-
-
-def test_a_killed_mount_leaves_nobody_hanging(home: Home, followed: Followed) -> None:
-    """Not even while it waited in the kernel for a program that waited for it."""
-    home.must("set", "doomed", stdin=b"x")
-    own = followed.directory / "own"
-    home.do("ls", own)
-    followed.order("hold")
-    remover = subprocess.Popen(
-        home.command("rm", own / "doomed"), env=home.environment, stderr=subprocess.PIPE
-    )
-    followed.order("held")
-
-    home.must("set", "new", stdin=b"x")
-    followed.tell(("appeared", "own/new"))
-    home.must("status", followed.directory)
-    followed.process.kill()
-
-    assert b"Software caused connection abort" in remover.communicate(timeout=PATIENCE)[1]
-    followed.process.wait(PATIENCE)
-    assert b"not connected" in home.run("ls", own).err.encode()
-    home.must("umount", followed.directory)

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.mount.conftest import ACCOUNTS, NOBODY, Account
+from tests.mount.homes import ACCOUNTS, NOBODY, Account
 from tests.postgres import OWNER, PATIENCE, Cluster, ClusterFailed, dsn_of
 
 ROOT = Path(__file__).parents[2]

@@ -12,18 +12,10 @@ import trio
 from smfs.errors import ServiceError, ServiceUnavailable
 from tests.replicas.hooks import listening
 from tests.replicas.ledger import Ledger
+from tests.replicas.once import Codes, OneTime, Replayer
 from tests.replicas.replicas import Killer, Replicas
-from tests.replicas.workers import (
-    Codes,
-    Following,
-    Hooked,
-    OneTime,
-    Owner,
-    Place,
-    Replayer,
-    Sharer,
-    Worker,
-)
+from tests.replicas.told import Following, Hooked, Owner, Sharer
+from tests.replicas.workers import Place, Worker
 
 KINDS: Final[Sequence[type[Worker]]] = (
     *[Owner] * 3, *[Sharer] * 2, *[OneTime] * 2, Codes, Replayer, Hooked

@@ -176,6 +176,10 @@ class Node:
         from_id = sender if isinstance(sender, str) else sender.node_id
         await self.do(requests.OpenSubSpace, from_id=from_id, closure_date=closure_date)
 
+    async def deny(self, sender: Node) -> Answer:
+        """Stops accepting a sender."""
+        return await self.do(requests.DeleteSubSpace, from_id=sender.node_id)
+
     async def set(self, secret_id: str, secret: str) -> Answer:
         """Sets an own secret."""
         return await self.do(requests.SetSecret, secret_id=secret_id, secret=secret)
@@ -184,6 +188,10 @@ class Node:
         """Reads an own secret."""
         answer = await self.do(requests.GetSecret, secret_id=secret_id)
         return answer.opened(self.identity)
+
+    async def delete(self, secret_id: str) -> Answer:
+        """Deletes an own secret."""
+        return await self.do(requests.DeleteSecret, secret_id=secret_id)
 
     async def share(
         self, recipient: Node, secret_id: str, secret: str, *, once: bool = False
@@ -196,6 +204,16 @@ class Node:
             secret=secret,
             is_one_time_secret=once,
         )
+
+    async def unshare(self, recipient: Node, secret_id: str) -> Answer:
+        """Takes back what was shared."""
+        named = {"shared_to_id": recipient.node_id, "secret_id": secret_id}
+        return await self.do(requests.DeleteSharedSecret, **named)
+
+    async def take(self, sender: Node, secret_id: str) -> Answer:
+        """Gets what was shared."""
+        named = {"from_id": sender.node_id, "secret_id": secret_id}
+        return await self.do(requests.GetSecretFrom, **named)
 
     async def space(self) -> Any:
         """The whole space as JSON."""
