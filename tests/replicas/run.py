@@ -17,6 +17,8 @@ from tests.replicas.replicas import Killer, Replicas
 from tests.replicas.told import Following, Hooked, Owner, Sharer
 from tests.replicas.workers import Place, Worker
 
+_PATIENCE_S: Final = 60.0
+
 KINDS: Final[Sequence[type[Worker]]] = (
     *[Owner] * 3, *[Sharer] * 2, *[OneTime] * 2, Codes, Replayer, Hooked
 )  # fmt: skip
@@ -31,6 +33,7 @@ class Run:
         url: of the service.
         seconds: how long it is used.
         kinds: who uses it.
+        wanted: what is to be done at least once; a slow machine is given longer for it.
 
     Attributes:
         ledger: what came of it.
@@ -39,6 +42,7 @@ class Run:
     url: str
     seconds: float
     kinds: Sequence[type[Worker]] = KINDS
+    wanted: frozenset[str] = frozenset()
     ledger: Ledger = field(default_factory=Ledger)
 
     async def at(self, replicas: Replicas, every: float) -> None:
@@ -79,12 +83,16 @@ class Run:
 
     async def _work(self, workers: Sequence[Worker], ends: float) -> None:
         async def work(worker: Worker) -> None:
-            while trio.current_time() < ends:
+            while self._goes_on(ends):
                 await self._does(worker, lambda worker: worker.step())
 
         async with trio.open_nursery() as tasks:
             for worker in workers:
                 tasks.start_soon(work, worker)
+
+    def _goes_on(self, ends: float) -> bool:
+        late = trio.current_time() - ends
+        return late < 0 or (late < _PATIENCE_S and not self.ledger.done.keys() >= self.wanted)
 
     async def _all(
         self, workers: Sequence[Worker], act: Callable[[Worker], Awaitable[None]]
