@@ -69,6 +69,8 @@ class SqliteStore(Store):
             connection.close()
             raise ConfigError(f"cannot use a file beside {self.path}: {error}") from None
         self._in_place = connect(self.path, query_only=True), in_place
+        for each in (connection, self._in_place[0]):
+            each.execute("PRAGMA busy_timeout = 0")  # nobody is to wait on the event loop's thread
         self._writer = SqliteWriter(connection, self._seen, self._post, self.committed)
         return identity
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -17,7 +18,7 @@ from smfs.service.store.threads import Outcome, settle
 
 T = TypeVar("T")
 
-_PAUSE_S: Final = 0.005  # between two looks whether somebody else still has the lock
+_PAUSES_S: Final = (0.0005, 0.001, 0.002, 0.005)  # between looks whether the lock is free
 # A full disk is SQLITE_FULL; a quota of the file system shows as an error of writing.
 _NO_ROOM: Final = (
     sqlite3.SQLITE_FULL,
@@ -170,6 +171,7 @@ class Batch:
 
     def _wait_for_lock(self) -> None:
         """Takes the lock; leaves out whom that takes too long."""
+        pauses = itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1]))
         while self.jobs:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -178,7 +180,7 @@ class Batch:
                     raise
             else:
                 return
-            _PAUSE.wait(_PAUSE_S)
+            _PAUSE.wait(next(pauses))
             self._give_up(time.monotonic())
 
     def _give_up(self, now: float) -> None:

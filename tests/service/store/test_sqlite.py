@@ -281,6 +281,7 @@ async def test_a_slow_disk_is_waited_for_in_a_thread(store: Store) -> None:
 async def test_a_lock_holds_up_only_who_writes(store: Store, lock: sqlite3.Connection) -> None:
     """What is short is prepared once, and waits in a thread; who reads goes on."""
     places = Places()
+    assert connection_of(store).execute("PRAGMA busy_timeout").fetchone() == (0,)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(functools.partial(store.write, places.noting(putting("a")), is_short=True))
         writer = writer_of(store)
