@@ -39,7 +39,7 @@ class _Transport:
             self._loop.call_soon(self._release)
         self._held += data
         if len(self._held) >= _HELD_BYTES:
-            self._release()  # no more than that is ever copied and kept here
+            self._release()
 
     def close(self) -> None:
         """Closes, once everything is written."""
