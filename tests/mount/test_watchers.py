@@ -134,7 +134,7 @@ def test_own_changes_are_heard_of_once(home: Home, followed: Followed, watch: Wa
     own = followed.directory / "own"
     watcher = watch(own)
 
-    home.bash("printf a >mine", cwd=own)
+    assert home.bash("printf a >mine", cwd=own).code == 0
     home.must("set", "theirs", stdin=b"x")
     followed.tell(("appeared", "own/theirs"))
 

@@ -67,6 +67,7 @@ been checked; what a program gave up may be carried out after another one's writ
 
 ALONE: Final = frozenset(
     {
+        "test_a_change_wakes_who_waits_for_the_status",
         "test_a_failed_close_is_told",
         "test_a_killed_service_loses_nothing",
         "test_a_service_that_is_away_is_told_at_once",
@@ -75,7 +76,10 @@ ALONE: Final = frozenset(
         "test_what_travels",
     }
 )
-"""Of `tests/mount`: they stop a service of their own, or count what travels to it."""
+"""Of `tests/mount`: they stop a service of their own, count what travels to it, or hear of it.
+
+`.status` says when the service was lost for a moment, so whoever waits for it is woken.
+"""
 
 FILES: Final = frozenset(
     {
@@ -130,7 +134,7 @@ def explained() -> str:
         "tests/client, replicas die only between requests: faults or requests are counted": EXACT,
         "tests/client, the same: what they expect is uncertain once an answer was lost": UNCERTAIN,
         "tests/client, left out over PostgreSQL: they copy the file of the service": FILES,
-        "tests/mount, left out: they stop a service of their own, or count at it": ALONE,
+        "tests/mount, left out: they stop, count at or hear of a service of their own": ALONE,
         "tests/mount, left out: the embedded service": {"[embedded], where that is a parameter"},
     }
     lines = [
