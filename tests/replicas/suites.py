@@ -16,16 +16,18 @@ OWN: Final = "at a service of their own, or at none"
 
 EXACT: Final = frozenset(
     {
+        "test_a_broken_connection_makes_no_service_away",
         "test_a_cancelled_consumption_loses_nothing",
         "test_a_client_without_keys_makes_some_and_opens_its_space",
         "test_a_deletion_that_came_too_late_takes_nothing_away",
-        "test_a_broken_connection_makes_no_service_away",
         "test_a_denial_whose_answer_is_lost_is_done",
+        "test_a_later_write_of_another_stays_when_our_answer_is_late",
         "test_a_later_write_that_came_alone_stays_when_our_answer_is_late",
         "test_a_lost_feed_is_known_at_once",
         "test_a_one_time_secret_whose_answer_is_lost_is_answered_again",
         "test_a_page_from_before_our_refusal_brings_no_sender_back",
         "test_a_secret_set_after_our_deletion_stays",
+        "test_a_sender_accepted_after_our_refusal_stays",
         "test_a_service_that_was_restored_from_a_backup_is_believed",
         "test_all_requests_of_an_operation_share_its_deadline",
         "test_an_answer_from_before_says_nothing_of_what_the_feed_told_since",
@@ -43,6 +45,7 @@ EXACT: Final = frozenset(
         "test_what_arrives_late_undoes_nothing_that_came_after",
         "test_what_changes_while_contents_come_is_known_at_the_end",
         "test_what_is_odd_does_not_hide_the_rest",
+        "test_what_is_shared_after_a_one_time_secret_was_taken_stays",
         "test_what_may_be_old_is_not_taken_for_current_while_contents_come",
         "test_what_may_have_arrived_is_made_again_byte_for_byte",
         "test_what_was_never_sent_is_sent_again",
