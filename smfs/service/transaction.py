@@ -31,7 +31,7 @@ from smfs.service.store import Store, Transaction, Undone
 
 _CODED: Final = (requests.OpenSecretSpace, requests.GetNodeId)
 _SWEPT_AT_ONCE: Final = 100
-_SHORT_BYTES: Final = 16 * 1024
+_SHORT_BYTES: Final = 16 * 1024  # of what is to be sealed
 
 Messages = list[tuple[Hook, bytes]]
 

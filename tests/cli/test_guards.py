@@ -19,6 +19,8 @@ from smfs.service.http import Response
 
 PATIENCE = 60.0
 ANSWER = 8 * 1024 * 1024
+SIZES = {"/large": ANSWER, "/small": 100}
+SEGMENTS_AT = 152  # in bytes, of tcpi_data_segs_in in tcp_info (linux/tcp.h)
 HEAD = b"POST /large HTTP/1.1\r\nHost: x\r\n"
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -26,7 +28,7 @@ Connect = Callable[[], Awaitable[Client]]
 
 
 class Application:
-    """Answers at once, without reading a body: `/large` with 8 MiB, all else with nothing.
+    """Answers at once, without reading a body: by `SIZES`, and all else with nothing.
 
     Attributes:
         open: answers that are not sent yet.
@@ -44,8 +46,7 @@ class Application:
         self.open += 1
         self.asked += 1
         try:
-            size = ANSWER if scope["path"] == "/large" else 0
-            await Response(200, bytes(size)).send(send)
+            await Response(200, bytes(SIZES.get(scope["path"], 0))).send(send)
         finally:
             self.open -= 1
 
@@ -95,6 +96,27 @@ async def is_answered(connect: Connect) -> None:
     reader, writer = await connect()
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def segments(client: Client) -> int:
+    """How many TCP segments with data have come."""
+    connection = client[1].get_extra_info("socket")
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SEGMENTS_AT + 4)
+    return int(struct.unpack_from("I", info, SEGMENTS_AT)[0])
+
+
+def test_an_answer_comes_as_one() -> None:
+    """Its head and its body, so that who asked is woken once; and each of those that follow."""
+
+    async def clients(connect: Connect, _application: Application) -> None:
+        client = await connect()
+        for number in range(1, 4):
+            client[1].write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client[0].readuntil(b"\r\n\r\n")
+            assert await client[0].readexactly(SIZES["/small"]) == bytes(SIZES["/small"])
+            assert segments(client) == number
+
+    serving(clients)
 
 
 async def sent_until_closed(client: Client, head: bytes, piece: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -48,6 +49,16 @@ async def test_every_request_counts_once(
     clock.now_ms += later
     await service.sweep()
     assert (await alice.send(request)).error == refusal
+
+
+async def test_the_clock_is_looked_at_once(
+    alice: Any, service: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came too early by it is told so, and not that his signature is wrong, though it moves."""
+    request = alice.signed(requests.GetSecretSpace)
+    earlier = itertools.chain([clock.now_ms - 2 * signing.FRAME_MS], itertools.repeat(clock.now_ms))
+    monkeypatch.setattr(service._worker, "_now", lambda: next(earlier))
+    assert (await alice.send(request)).error == LATE
 
 
 @pytest.mark.parametrize("frames", [-2, -1, 0, 1, 2])

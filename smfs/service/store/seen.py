@@ -31,7 +31,7 @@ class Seen:
 
     Args:
         database: the file beside which it is kept.
-        wait_s: for how long to wait while another process writes it.
+        wait_s: for how long to wait while another process writes it, once it is open.
 
     Raises:
         OSError, sqlite3.Error: when it cannot be.

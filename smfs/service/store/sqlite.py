@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -44,6 +44,7 @@ class SqliteStore(Store):
         self._seen: Seen | None = None
         self._readers: list[sqlite3.Connection] = []
         self._in_place: tuple[sqlite3.Connection, Seen] | None = None
+        self._opened = ExitStack()
 
     @property
     def name(self) -> str:
@@ -62,15 +63,18 @@ class SqliteStore(Store):
 
     def _open(self, wanted: Identity | None) -> Identity:
         connection, identity = open_database(self.path, wanted)
+        self._opened.enter_context(closing(connection))
         try:
-            self._seen = Seen(self.path)
-            in_place = Seen(self.path, wait_s=0)
+            self._seen = self._opened.enter_context(closing(Seen(self.path)))
+            in_place = (
+                self._opened.enter_context(closing(connect(self.path, query_only=True))),
+                self._opened.enter_context(closing(Seen(self.path, wait_s=0))),
+            )
+            for each in (connection, in_place[0]):
+                each.execute("PRAGMA busy_timeout = 0")  # the event loop's thread waits for nobody
         except (OSError, sqlite3.Error) as error:
-            connection.close()
             raise ConfigError(f"cannot use a file beside {self.path}: {error}") from None
-        self._in_place = connect(self.path, query_only=True), in_place
-        for each in (connection, self._in_place[0]):
-            each.execute("PRAGMA busy_timeout = 0")  # nobody is to wait on the event loop's thread
+        self._in_place = in_place
         self._writer = SqliteWriter(connection, self._seen, self._post, self.committed)
         return identity
 
@@ -84,11 +88,10 @@ class SqliteStore(Store):
     def _close(self) -> None:
         self._threads.finish()
         if self._writer is not None:
-            self._writer.close()
-        closing = [*self._readers, *(self._in_place or ()), self._seen]
-        for each in closing:
-            if each is not None:
-                each.close()
+            self._writer.finish()
+        for each in self._readers:
+            each.close()
+        self._opened.close()
         self._readers, self._in_place, self._seen = [], None, None
 
     def _start(self, outcome: Outcome[T], call: Callable[[], T]) -> None:

@@ -17,7 +17,7 @@ from smfs.service.store.keys import short_key
 BUSY_S: Final = 4.0
 """For how long somebody else may keep the file locked."""
 
-_WAIT_S: Final = 0.05  # of one attempt, between which those who give up are let go
+_WAIT_S: Final = 0.05  # of one attempt to open or to read
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CACHE_KIB: Final = 8192
 _READING_CACHE_KIB: Final = 2048  # of each, and there are several

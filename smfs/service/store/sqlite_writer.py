@@ -22,8 +22,8 @@ T = TypeVar("T")
 _WAITING: Final = 2000
 _TOGETHER: Final = 64
 _PREPARING: Final = 2  # at once
-_SLOW_S: Final = 0.002
-_REMEMBERED: Final = 16  # commits, more or less
+_SLOW_S: Final = 0.002  # for a commit, on the average of the last ones
+_REMEMBERED: Final = 16  # of these, more or less
 
 
 class SqliteWriter:
@@ -34,7 +34,7 @@ class SqliteWriter:
     hold up, or where it has taken long of late.
 
     Args:
-        connection: which writes, and waits for no lock by itself; it is closed in the end.
+        connection: which writes, and waits for no lock by itself.
         seen: the signatures of reading requests.
         post: has the event loop call something.
         committed: told which spaces were changed.
@@ -64,7 +64,11 @@ class SqliteWriter:
         self._commits_take = 0.0
 
     async def write(self, prepared: Prepared[T], *, is_short: bool) -> T:
-        """As `Store.write`."""
+        """As `Store.write`.
+
+        Raises:
+            ServiceBusy: also once it ends.
+        """
         if self._is_over:
             raise ServiceBusy("the service ends")
         if self._under_way >= _WAITING:
@@ -159,8 +163,7 @@ class SqliteWriter:
             self._rests = self._rests or anyio.Event()
             await self._rests.wait()
 
-    def close(self) -> None:
-        """After `aclose`: gives everything up; blocks."""
+    def finish(self) -> None:
+        """After `aclose`: ends the threads; blocks."""
         self._preparing.finish()
         self._thread.finish()
-        self.connection.close()
