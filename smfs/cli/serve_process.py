@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 import uvloop
 
+from smfs.cli.allocator import bound_allocator
 from smfs.cli.connections import BoundedProtocol, Policy, most_connections
 from smfs.cli.serve_draining import DrainingServer
 from smfs.cli.serve_options import METRICS_TOKEN
@@ -51,6 +52,7 @@ def serve(
     Raises:
         SmfsError: when it cannot start.
     """
+    bound_allocator()
     tls = loaded_tls(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         process = _Process(settings, database, tls, supervisor)

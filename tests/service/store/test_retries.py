@@ -42,7 +42,10 @@ async def test_a_row_that_another_changed_is_looked_at_again(
 async def test_two_who_wait_for_each_other_both_come_to_their_end(
     store: Store, postgres_url: str
 ) -> None:
-    """A deadlock: the server ends one of them, which begins anew."""
+    """A deadlock: the server ends one of them, which begins anew.
+
+    It may take its row again before the other one wakes, and the server then ends either.
+    """
     for key in (b"a", b"b"):
         rows(postgres_url, PUT, key)
     meeting = threading.Barrier(2)
@@ -62,7 +65,8 @@ async def test_two_who_wait_for_each_other_both_come_to_their_end(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(store.write, locking(b"a", b"b"))
             tasks.start_soon(store.write, locking(b"b", b"a"))
-    assert sorted(tries) in ([b"a", b"a", b"b"], [b"a", b"b", b"b"])
+    assert set(tries) == {b"a", b"b"}
+    assert len(tries) > 2
 
 
 async def test_what_two_make_at_once_the_second_one_finds(store: Store, postgres_url: str) -> None:
