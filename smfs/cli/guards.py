@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEADER_BYTES: Final = 16 * 1024
+_AROUND: Final = len(b": \r\n")  # name and value
 _HELD_BYTES: Final = 16 * 1024
 _UNREAD_S: Final = 30.0  # for each piece of an answer, of 64 KiB at the most
 _REST_S: Final = 15.0
@@ -126,12 +127,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """As the parser calls it."""
-        self._count(url)
+        self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """As the parser calls it; of trailers, too."""
-        self._count(name, b": ", value, b"\r\n")
+        self._count(len(name) + len(value) + _AROUND)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -160,8 +161,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_in_message and self._is_answered and self._rest is None:
             self._rest = self.loop.call_later(_REST_S, self.transport.abort)
 
-    def _count(self, *parts: bytes) -> None:
-        self._header_bytes += sum(map(len, parts))
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
         if self._header_bytes > _HEADER_BYTES:
             raise ValueError("too large a header")  # the parser stops, and uvicorn refuses
 

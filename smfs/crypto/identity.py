@@ -9,10 +9,10 @@ from typing import Final, NoReturn
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
-from nacl.signing import SigningKey, VerifyKey
 
 from smfs.errors import InvalidKey
 
+_LENGTHS: Final = (bindings.crypto_sign_PUBLICKEYBYTES, bindings.crypto_sign_BYTES)
 _KEY_HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,8 +29,8 @@ class Identity:
     """
 
     def __init__(self, seed: bytes) -> None:
-        self._key = SigningKey(seed)
-        self.node_id = bytes(self._key.verify_key).hex()
+        public_key, self._seed_and_public = bindings.crypto_sign_seed_keypair(seed)
+        self.node_id = public_key.hex()
 
     @classmethod
     def generate(cls) -> Identity:
@@ -47,17 +47,17 @@ class Identity:
     @property
     def secret_key_hex(self) -> str:
         """The seed, 64 lower-case hex digits."""
-        return bytes(self._key).hex()
+        return self._seed_and_public[: bindings.crypto_sign_SEEDBYTES].hex()
 
     @cached_property
     def agreement_scalar(self) -> bytes:
         """The clamped scalar for key agreements, 32 bytes (PROTOCOL.md section 9.1)."""
-        seed_and_public = bytes(self._key) + bytes(self._key.verify_key)
-        return bindings.crypto_sign_ed25519_sk_to_curve25519(seed_and_public)
+        return bindings.crypto_sign_ed25519_sk_to_curve25519(self._seed_and_public)
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of a message (RFC 8032, plain Ed25519)."""
-        return self._key.sign(message).signature
+        signed = bindings.crypto_sign(message, self._seed_and_public)
+        return signed[: bindings.crypto_sign_BYTES]
 
     def __repr__(self) -> str:
         return f"<Identity {self.node_id}>"
@@ -69,8 +69,12 @@ class Identity:
 def verify(node_id: str, message: bytes, signature: bytes) -> bool:
     """Whether a signature fits; what libsodium calls malformed or of small order does not."""
     try:
-        VerifyKey(bytes.fromhex(node_id)).verify(message, signature)
-    except (CryptoError, ValueError, TypeError):
+        public_key = bytes.fromhex(node_id)
+        # The binding looks at neither length, and libsodium reads as much as there should be.
+        if (len(public_key), len(signature)) != _LENGTHS:
+            return False
+        bindings.crypto_sign_open(signature + message, public_key)
+    except (CryptoError, ValueError):
         return False
     return True
 

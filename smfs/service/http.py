@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -104,9 +105,10 @@ class Incoming:
     @classmethod
     def of(cls, scope: Message) -> Incoming:
         """From an ASGI scope; of doubled headers the first one counts."""
-        headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
         raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
         client = scope.get("client") or ("", 0)
         return cls(
@@ -150,7 +152,7 @@ class Incoming:
     def _coding(self) -> str:
         return self.headers.get("content-encoding", "identity").strip().lower()
 
-    @property
+    @cached_property
     def _is_compressed(self) -> bool:
         return self._coding != "identity"
 

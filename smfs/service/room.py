@@ -31,9 +31,6 @@ class Room:
         Raises:
             ServiceBusy: when they do not become free in time.
         """
-        if not size:
-            yield
-            return
         with anyio.move_on_after(_WAIT_S) as scope:
             async with self._changed:
                 while self._free < size:

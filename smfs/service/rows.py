@@ -15,7 +15,7 @@ from smfs.service.feed_rows import FeedRows
 from smfs.service.handed_rows import HandedRows
 from smfs.service.hook_rows import HookIds, HookKey, HookRows
 from smfs.service.store.base import Transaction
-from smfs.service.store.keys import long_id, node_key, secret_id, secret_key
+from smfs.service.store.keys import key_and_long, node_key, secret_id, secret_key
 
 # What a secret counts for in its space, and all of them together.
 _SIZE: Final = "length(secret_id) + coalesce(length(long_id), 0) + length(content)"
@@ -201,8 +201,9 @@ class Rows:
         from_id: str,
         secret_id: str,
         box: Box,
-        before: int | None,
         *,
+        is_new: bool,
+        grown: int,
         one_time: bool = False,
     ) -> int:
         """Sets a secret; one that is there keeps its place, its hooks and its one-time flag.
@@ -212,26 +213,31 @@ class Rows:
             from_id: who shares it; empty for an own secret.
             secret_id: its id.
             box: its content.
-            before: what `secret_size` says.
+            is_new: whether there is none yet.
+            grown: how many bytes more it counts for.
             one_time: whether it is handed out only once.
 
         Returns:
             the new revision of the space.
         """
-        key = (node_key(node_id), node_key(from_id), secret_key(secret_id))
-        long = long_id(secret_id)
-        content = bytes.fromhex(box.encrypted_content_hex)
-        size = size_of(secret_id, box)
-        revision = self.next_revision(
-            node_id, secrets=int(before is None), content_bytes=size - (before or 0)
-        )
+        key, long = key_and_long(secret_id)
+        revision = self.next_revision(node_id, secrets=int(is_new), content_bytes=grown)
         self._run(
             "INSERT INTO secrets (node_id, from_id, secret_id, point, content, one_time, place,"
             " revision, long_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)"
             " ON CONFLICT (node_id, from_id, secret_id) DO UPDATE SET point = excluded.point,"
             " content = excluded.content, one_time = secrets.one_time | excluded.one_time,"
             " revision = excluded.revision",
-            (*key, bytes.fromhex(box.reference_point_hex), content, int(one_time), revision, long),
+            (
+                node_key(node_id),
+                node_key(from_id),
+                key,
+                bytes.fromhex(box.reference_point_hex),
+                bytes.fromhex(box.encrypted_content_hex),
+                int(one_time),
+                revision,
+                long,
+            ),
         )
         return revision
 
@@ -350,7 +356,7 @@ class Rows:
 
 def size_of(secret_id: str, box: Box) -> int:
     """How many bytes a secret counts for in its space."""
-    key, long = secret_key(secret_id), long_id(secret_id)
+    key, long = key_and_long(secret_id)
     return len(key) + len(long or b"") + len(box.encrypted_content_hex) // 2
 
 

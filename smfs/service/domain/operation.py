@@ -153,7 +153,9 @@ class Operation:
             raise QuotaExceeded
         if grown > 0 and space.content_bytes + grown > self.limits.space_bytes:
             raise QuotaExceeded
-        return self.rows.put_secret(node_id, from_id, secret_id, box, before, one_time=one_time)
+        return self.rows.put_secret(
+            node_id, from_id, secret_id, box, is_new=before is None, grown=grown, one_time=one_time
+        )
 
     def changed(self, node_id: str) -> int:
         """A new revision of the asker's own space."""

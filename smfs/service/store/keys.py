@@ -28,8 +28,14 @@ def secret_key(secret_id: str) -> bytes:
 
 def long_id(secret_id: str) -> bytes | None:
     """A secret id that is too long for a key; None for any other."""
+    return key_and_long(secret_id)[1]
+
+
+def key_and_long(secret_id: str) -> tuple[bytes, bytes | None]:
+    """A secret id in a key, and the whole of one that is too long for that."""
     encoded = wtf8.encode(secret_id)
-    return encoded if len(encoded) > LONGEST else None
+    key = short_key(encoded)
+    return key, None if key is encoded else encoded
 
 
 def short_key(encoded: bytes) -> bytes:

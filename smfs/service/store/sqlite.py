@@ -16,7 +16,7 @@ from smfs.errors import ConfigError
 from smfs.service.store.base import Prepared, Store, Undone, Work
 from smfs.service.store.seen import Seen
 from smfs.service.store.sqlite_file import connect, is_locked, open_database
-from smfs.service.store.sqlite_jobs import SqliteTransaction, translated, undoing
+from smfs.service.store.sqlite_jobs import SqliteTransaction, Undoing, translated
 from smfs.service.store.sqlite_writer import SqliteWriter
 from smfs.service.store.threads import Outcome, Post, Threads, poster, settle
 from smfs.service.store.watch import Watch
@@ -158,7 +158,7 @@ class SqliteStore(Store):
 def _read(connection: sqlite3.Connection, seen: Seen, work: Work[T]) -> T:
     connection.execute("BEGIN")
     try:
-        with undoing(connection):
+        with Undoing(connection):
             value = work(SqliteTransaction(connection, seen, is_reading=True))
             connection.execute("COMMIT")
     except Undone as undone:

@@ -6,8 +6,7 @@ import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from smfs.errors import ServiceBusy, StoreFailed, StoreFull
@@ -191,13 +190,13 @@ class Batch:
 
     def _work(self) -> None:
         is_alone = len(self.jobs) == 1
-        with undoing(self._connection):
+        with Undoing(self._connection):
             self._done = [
                 job.carry_out(self._connection, self._seen, is_alone=is_alone) for job in self.jobs
             ]
 
     def _commit(self) -> None:
-        with undoing(self._connection):
+        with Undoing(self._connection):
             self._connection.execute("COMMIT")
         for done in self._done:
             done()
@@ -221,16 +220,24 @@ def _outcome_of(error: Exception) -> Any:
     raise error
 
 
-@contextmanager
-def undoing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Undoes a transaction when what is done in it fails."""
-    try:
-        yield
-    except BaseException:
+class Undoing:
+    """Undoes a transaction when what is done in it fails.
+
+    Args:
+        connection: in a transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        """The transaction has begun."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Undoes it if need be."""
         # A full disk, for one, has undone it already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        if kind is not None and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def translated(error: sqlite3.Error) -> Exception:

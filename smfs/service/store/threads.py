@@ -34,10 +34,11 @@ def poster() -> Post:
 
 
 class Outcome(Generic[T]):
-    """What a call in a thread will come to; made and awaited on the event loop's thread."""
+    """What a call in a thread will come to; made, shown and awaited on the event loop's thread."""
 
     def __init__(self) -> None:
-        self._came = anyio.Event()
+        self._is_shown = False
+        self._shown: anyio.Event | None = None  # of who waits
         self._value: T | None = None
         self._error: BaseException | None = None
         self.is_abandoned = False
@@ -52,17 +53,20 @@ class Outcome(Generic[T]):
 
     def show(self) -> None:
         """Lets go who waits."""
-        self._came.set()
+        self._is_shown = True
+        if self._shown is not None:
+            self._shown.set()
 
     async def ready(self) -> None:
         """Waits until it came, whatever it is."""
-        await self._came.wait()
+        if not self._is_shown:
+            self._shown = self._shown or anyio.Event()
+            await self._shown.wait()
 
     async def wait(self) -> T:
         """The value, or the error raised; a cancelled wait abandons it."""
         try:
-            if not self._came.is_set():
-                await self._came.wait()
+            await self.ready()
         except BaseException:
             self.is_abandoned = True
             raise
