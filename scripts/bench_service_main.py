@@ -35,7 +35,7 @@ other, so that a machine that gets slower is slower for all; figures are medians
 CPU is user and system time of the service and its children. "generator" is the share of a
 processor that sending took, and the block "fixed answers" what the generator does with a server
 that costs nothing: no service can be measured to be faster. At one connection a service has reached
-its floor when a set takes as long as an SQLite transaction, one signature and one box together.
+its floor when a set takes as long as an SQLite transaction, one signature and one box in turn.
 """
 
 

@@ -10,6 +10,7 @@ from bench_flat import LIMIT, Flatness
 from bench_process import Memory
 from bench_rates import Cell, Sample, middle, ratio
 from bench_report import shown
+from bench_service_floors import IN_TURN
 
 RATES = {"set": 1000, "get": 1500}
 """Requests per second that are asked of SQLite on one connection (the design, section 7)."""
@@ -86,7 +87,7 @@ class Results:
         taken = self.samples.get(Cell("set", 1, self.sqlite or ""))
         if not taken or not self.floors:
             return None
-        return (middle(taken, "median") or 0.0) / sum(self.floors.values())
+        return (middle(taken, "median") or 0.0) / self.floors[IN_TURN]
 
     def _row(self, cell: Cell, taken: list[Sample]) -> dict[str, Any]:
         row: dict[str, Any] = cell._asdict()
@@ -142,7 +143,7 @@ def print_results(results: Results) -> None:
     for name, seconds in results.floors.items():
         print(f"  {name:28}{shown(seconds, 's'):>10}{1 / seconds:>11,.0f}/s")
     if (times := results.beyond_floor()) is not None:
-        print(f"  a set on one connection, {results.sqlite}, takes {times:.1f} x these together")
+        print(f"  a set on one connection, {results.sqlite}, takes {times:.1f} x these in turn")
     _print_memory(results.memory)
     _print_waited(results.waited)
     _print_flat(results.flat)
