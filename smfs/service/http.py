@@ -139,7 +139,12 @@ class Incoming:
         if len(raw) <= SMALL_BYTES and not self._is_compressed:
             return self._value(raw, limit)
         # It takes its time, in which others must be answered.
-        return await anyio.to_thread.run_sync(self._value, raw, limit, limiter=reading)
+        try:
+            return await anyio.to_thread.run_sync(self._value, raw, limit, limiter=reading)
+        except (MalformedData, UnsupportedMedia, TooLarge) as error:
+            # The thread's frames hold the error; and it, or what it came of, them and the body.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
 
     def body_bytes(self, limit: int) -> int:
         """How many bytes the body may take, as far as the headers say."""

@@ -150,7 +150,7 @@ class Worker:
             )
         except (AuthenticationFailed, InvalidPoint) as error:
             # Nobody who is not let in may fill the database.
-            raise Undone(Rejected(error)) from None
+            raise Undone(Rejected(_as_value(error))) from None
 
     async def note_call(self, hook: Hook, time: int, error: str | None) -> None:
         """Stores how the last call of a hook went."""
@@ -255,10 +255,15 @@ def _is_short(request: Request) -> bool:
     return type(request) in SHORT
 
 
+def _as_value(error: ServiceError) -> ServiceError:
+    """Without the frames that it passed, which would live as long as it does, or longer."""
+    return error.with_traceback(None)
+
+
 def _carried_out(op: Operation, request: Request) -> Done:
     # What a function has changed before it raises stays: only what had closed already goes so.
     try:
         answer = FUNCTIONS[type(request)](op, request)
     except ServiceError as error:
-        return Done(error, None, op.met, op.closed)
+        return Done(_as_value(error), None, op.met, op.closed)
     return Done(answer, op.revision, op.met, op.closed)

@@ -199,7 +199,7 @@ class Replicas:
         """All that the replicas have logged."""
         return "".join(replica.log.read_text(errors="replace") for replica in self.replicas)
 
-    def kill_and_restart(self, number: int, down: float = 0.0) -> None:
+    def kill_and_restart(self, number: int, down: float = 0.0) -> Death:
         """Kills a replica and starts it again after so many seconds."""
         replica = self.replicas[number]
         replica.kill()
@@ -208,6 +208,7 @@ class Replicas:
             time.sleep(down)
         replica.start()
         self.deaths.append(Death(number, killed_at, time.monotonic()))
+        return self.deaths[-1]
 
     def _kill_all(self) -> None:
         for replica in self.replicas:
@@ -219,7 +220,9 @@ class Killer:
 
     Args:
         replicas: whom.
-        every: how many seconds lie between two deaths, on average.
+        every: how many seconds lie between two deaths, on average; more where a replica takes
+            longer than that to come back, for on so slow a machine requests take longer, too, and
+            would meet one death after the other.
     """
 
     def __init__(self, replicas: Replicas, every: float) -> None:
@@ -248,11 +251,13 @@ class Killer:
             raise self._failure
 
     def _kill_in_turn(self) -> None:
-        number = 0
-        while not self._stop.wait(random.uniform(0.5, 1.5) * self._every):
+        number, start = 0, 0.0
+        while not self._stop.wait(random.uniform(0.5, 1.5) * max(self._every, start)):
+            down = random.uniform(0, _DOWN_S)
             try:
-                self._replicas.kill_and_restart(number, random.uniform(0, _DOWN_S))
+                death = self._replicas.kill_and_restart(number, down)
             except Broken as error:
                 self._failure = error
                 return
+            start = death.back_at - death.at - down
             number = (number + 1) % len(self._replicas.replicas)

@@ -44,9 +44,17 @@ class Run:
     kinds: Sequence[type[Worker]] = KINDS
     wanted: frozenset[str] = frozenset()
     ledger: Ledger = field(default_factory=Ledger)
+    _has_seen_enough: Callable[[], bool] = lambda: True
 
-    async def at(self, replicas: Replicas, every: float) -> None:
-        """The run, while replicas die every so many seconds."""
+    async def at(self, replicas: Replicas, every: float, *, deaths: int = 0) -> None:
+        """The run, while replicas die every so many seconds.
+
+        Args:
+            replicas: the service.
+            every: as `Killer` takes it.
+            deaths: how many there are to be; a slow machine is given longer for them.
+        """
+        self._has_seen_enough = lambda: len(replicas.deaths) >= deaths
 
         async def use(work: Callable[[], Awaitable[None]]) -> None:
             killer = Killer(replicas, every)
@@ -92,7 +100,8 @@ class Run:
 
     def _goes_on(self, ends: float) -> bool:
         late = trio.current_time() - ends
-        return late < 0 or (late < _PATIENCE_S and not self.ledger.done.keys() >= self.wanted)
+        is_done = self._has_seen_enough() and self.ledger.done.keys() >= self.wanted
+        return late < 0 or (late < _PATIENCE_S and not is_done)
 
     async def _all(
         self, workers: Sequence[Worker], act: Callable[[Worker], Awaitable[None]]

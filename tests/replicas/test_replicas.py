@@ -28,7 +28,7 @@ async def test_nothing_is_lost_and_nothing_doubled(replicas: Replicas) -> None:
     """Every client is told the truth, and of no error that it could have helped by itself."""
     run = Run(replicas.url, SECONDS, wanted=DONE)
 
-    await run.at(replicas, EVERY_S)
+    await run.at(replicas, EVERY_S, deaths=3)
 
     assert not run.ledger.complaints
     assert not run.ledger.errors

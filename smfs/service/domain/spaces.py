@@ -26,11 +26,11 @@ def open_secret_space(op: Operation, request: requests.OpenSecretSpace) -> None:
 
 def get_secret_space(op: Operation, request: requests.GetSecretSpace) -> Sealed:
     """Everything of the asker, signed by the service and encrypted to him."""
-    node_id = request.public_key
-    space = op.rows.whole_space(node_id, op.space(node_id), op.service.node_id)
+    node_id, service = request.public_key, op.service
+    space = op.rows.whole_space(node_id, op.space(node_id), service.node_id)
 
     def build() -> dict[str, object]:
-        return space.to_wire(signing.sign_value(op.service, space.to_wire()))
+        return space.to_wire(signing.sign_value(service, space.to_wire()))
 
     return Sealed(node_id, build)
 

@@ -7,13 +7,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from smfs.errors import ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store.base import Cursor, Signature, Transaction, Undone, Work
 from smfs.service.store.seen import Seen
 from smfs.service.store.sqlite_file import BUSY_S, is_locked
-from smfs.service.store.threads import Outcome, settle
+from smfs.service.store.threads import Outcome
 
 T = TypeVar("T")
 
@@ -91,10 +92,12 @@ class Job(Generic[T]):
             value = self._work(transaction)
         except sqlite3.Error:
             raise  # it may have undone the whole transaction
-        except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
-            failure = error
+        except Undone as undone:
             _undo(connection, is_alone=is_alone)
-            return lambda: settle(self.outcome, lambda: _outcome_of(failure))
+            return partial(self.outcome.set, undone.outcome)
+        except Exception as error:  # noqa: BLE001 - raised again, where somebody waits for it
+            _undo(connection, is_alone=is_alone)
+            return partial(self.outcome.fail, error)
         if not is_alone:
             connection.execute("RELEASE job")
 
@@ -212,12 +215,6 @@ def _undo(connection: sqlite3.Connection, *, is_alone: bool) -> None:
         return
     connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
-
-
-def _outcome_of(error: Exception) -> Any:
-    if isinstance(error, Undone):
-        return error.outcome
-    raise error
 
 
 class Undoing:
