@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -64,7 +65,7 @@ class GuardedProtocol(HttpToolsProtocol):
     after its answer, lose their connection.
     """
 
-    _header_bytes = 0
+    _is_too_large = False
     _pending_bytes = 0
     _has_progress = False
     _is_in_message = False
@@ -96,14 +97,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._pending_bytes = 0 if self._has_progress else self._pending_bytes + len(data)
         if self._pending_bytes > _HEADER_BYTES and not self.transport.is_closing():
-            self._header_bytes += self._pending_bytes
+            self._is_too_large = True
             self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
         """As uvicorn calls it when the parser has raised an error."""
         if not self._is_answered:
             self.transport.abort()
-        elif self._header_bytes > _HEADER_BYTES:
+        elif self._is_too_large:
             self.transport.write(_TOO_LARGE)
             self.transport.close()
         else:
@@ -123,20 +124,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """As the parser calls it."""
         super().on_message_begin()
         self._has_progress = self._is_in_message = True
-        self._header_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        """As the parser calls it."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """As the parser calls it; of trailers, too."""
-        self._count(len(name) + len(value) + _AROUND)
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """As the parser calls it."""
+        """As the parser calls it; an error that is raised here ends the connection."""
+        fields = chain.from_iterable(self.headers)
+        size = len(self.url) + sum(map(len, fields)) + len(self.headers) * _AROUND
+        if size > _HEADER_BYTES:
+            self._is_too_large = True
+            raise ValueError("too large a header")
         self._has_progress = True
         self._is_answered = False
         super().on_headers_complete()
@@ -160,11 +155,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_answered = self.cycle.response_complete
         if self._is_in_message and self._is_answered and self._rest is None:
             self._rest = self.loop.call_later(_REST_S, self.transport.abort)
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > _HEADER_BYTES:
-            raise ValueError("too large a header")  # the parser stops, and uvicorn refuses
 
     def _forget_unread(self) -> None:
         if self._unread is not None:
