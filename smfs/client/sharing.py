@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import anyio
@@ -31,7 +30,6 @@ from smfs.protocol import requests
 _log: Final = logging.getLogger(__name__)
 
 _REFUSAL_S: Final = 60.0  # for how long a refused share is taken to be refused again
-_LAG_S: Final = 0.1  # the feed may be so late to tell that somebody has just accepted us
 _REFUSED: Final = (NotAccepted, SpaceNotFound)
 _GONE: Final = (SecretNotFound, NotAccepted, SpaceNotFound)
 
@@ -156,20 +154,15 @@ class Sharing:
         await self._own.check_own(sent_id(node_id, secret_id))
 
     async def _check_recipient(self, node_id: str, secret_id: str, size: int) -> None:
-        """Says what the feed has told of who accepts us; asks nobody but where a date is near."""
+        """Says what the feed has told of who accepts us.
+
+        It may be late, so nobody is refused for what it has not told without asking the service.
+        """
         if size > self._envelopes.limits.content_bytes():
             raise TooLarge(f"the content has {size} bytes")
-        await self._wait_for(lambda: node_id in (self._known.recipients or {}))
-        recipients = self._known.recipients or {}
-        if node_id not in recipients:
+        now = self.connection.clock.now()
+        date = (self._known.recipients or {}).get(node_id, now)
+        if date is not None and date <= now:
             if not is_point(node_id):
                 raise InvalidPoint(node_id)
-            raise NotAccepted(self._envelopes.node_id)
-        date = recipients[node_id]
-        if date is not None and date <= self.connection.clock.now():
             await self._envelopes.check_share(node_id, secret_id, size)
-
-    async def _wait_for(self, condition: Callable[[], bool]) -> None:
-        with anyio.move_on_after(_LAG_S):
-            while not condition():
-                await self._known.wait_for_change(self._known.generation)

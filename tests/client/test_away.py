@@ -213,8 +213,8 @@ async def test_a_restart_takes_only_what_has_changed(
         assert (await alice.view.read_own("s3")).content == b"old"
         with pytest.raises(errors.SecretNotFound):
             await alice.view.read_own("s2")
-        with pytest.raises(errors.NotAccepted):
-            await alice.view.check_share(bob.id, "a")
+    with alice.asks("/checkShare"), pytest.raises(errors.NotAccepted):
+        await alice.view.check_share(bob.id, "a")
 
 
 async def test_what_comes_while_it_runs_is_kept(start: Callable[..., Party], twin: Party) -> None:

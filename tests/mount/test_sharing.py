@@ -98,7 +98,7 @@ def test_what_was_shared_changes(home: Home, friends: tuple[Party, Party]) -> No
 def test_unsharing(home: Home, friends: tuple[Party, Party]) -> None:
     """`rm` takes it from the recipient."""
     alice, bob = friends
-    home.bash(f"echo x >{alice.sent(bob)}/gone", cwd=home.path)
+    assert home.bash(f"echo x >{alice.sent(bob)}/gone", cwd=home.path).code == 0
     home.see(bob.mount, f"cat from/{alice.node_id}/gone")
 
     home.do("rm", alice.sent(bob) / "gone")

@@ -26,6 +26,7 @@ EXACT: Final = frozenset(
         "test_a_lost_feed_is_known_at_once",
         "test_a_one_time_secret_whose_answer_is_lost_is_answered_again",
         "test_a_page_from_before_our_refusal_brings_no_sender_back",
+        "test_a_restart_takes_only_what_has_changed",
         "test_a_secret_set_after_our_deletion_stays",
         "test_a_sender_accepted_after_our_refusal_stays",
         "test_a_service_that_was_restored_from_a_backup_is_believed",

@@ -53,9 +53,9 @@ async def test_copies_and_petnames_are_seen(alice: Party, twin: Party, bob: Part
 
 
 async def test_recipients_are_seen(alice: Party, bob: Party) -> None:
-    """Who accepts us is known: a share that he would refuse is refused here, asking nobody."""
+    """Who accepts us is known; before anybody is refused, the service is asked."""
     await bob.view.refresh()
-    with alice.asks(), pytest.raises(errors.NotAccepted):
+    with alice.asks("/checkShare"), pytest.raises(errors.NotAccepted):
         await alice.view.check_share(bob.id, "a")
     with alice.asks(), pytest.raises(errors.InvalidPoint):
         await alice.view.check_share("ff" * 32, "a")
@@ -67,7 +67,16 @@ async def test_recipients_are_seen(alice: Party, bob: Party) -> None:
         await alice.view.check_share(bob.id, "a", 2**30)
     await bob.view.deny(alice.id)
     await alice.sees(lambda: not alice.view._known.recipients)
-    with alice.asks(), pytest.raises(errors.NotAccepted):
+    with alice.asks("/checkShare"), pytest.raises(errors.NotAccepted):
+        await alice.view.check_share(bob.id, "a")
+
+
+async def test_who_has_just_accepted_is_shared_with(alice: Party, bob: Party) -> None:
+    """Though the feed has not told of that yet."""
+    await bob.view.refresh()
+    await bob.view.accept(alice.id, None)
+    alice.view._known.recipients = {}
+    with alice.asks("/checkShare"):
         await alice.view.check_share(bob.id, "a")
 
 
