@@ -243,10 +243,11 @@ class Changing:
 
     def _drop_node(self, change: NodeGone) -> None:
         self._listed_nodes.discard((change.role, change.node_id))
-        if change.role == SENDER:
-            self._known.drop_sender(change.node_id)
-        else:
+        if change.role != SENDER:
             self._known.drop_recipient(change.node_id)
+        elif not self._known.is_refusal_known(change.node_id, change.revision):
+            # Else whoever is a sender now was accepted since.
+            self._known.drop_sender(change.node_id)
 
     def _drop_unlisted(self, revision: int, mark: int) -> None:
         """After a full listing: what is in none of its pages is gone."""

@@ -226,6 +226,10 @@ class Known:
         """Whether a sender was refused after a revision."""
         return self._dropped.get(node_id, 0) > revision
 
+    def is_refusal_known(self, node_id: str, revision: int) -> bool:
+        """Whether a sender was refused by this revision or a later one, and dropped for that."""
+        return self._dropped.get(node_id, 0) >= revision
+
     def settle(self, revision: int) -> None:
         """Nothing older than this revision will be told any more."""
         if self._dropped:

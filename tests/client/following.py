@@ -269,10 +269,14 @@ async def fill(twin: Party, count: int = 12) -> None:
 
 
 def with_change(**change: Any) -> Callable[[Any], Any]:
-    """A page with one more change, in its order."""
+    """A page with one more change, in its order.
+
+    It is far ahead: the service must see at the next request that it never was so far, and not,
+    by a write that comes in between, believe that it was.
+    """
 
     def made(page: Any) -> Any:
-        revision = page["revision"] + 1
+        revision = page["revision"] + 1000
         more = {"revision": revision, **change}
         return {**page, "revision": revision, "changes": [*page["changes"], more]}
 

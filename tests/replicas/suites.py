@@ -25,7 +25,9 @@ EXACT: Final = frozenset(
         "test_a_later_write_that_came_alone_stays_when_our_answer_is_late",
         "test_a_lost_feed_is_known_at_once",
         "test_a_one_time_secret_whose_answer_is_lost_is_answered_again",
+        "test_a_page_from_before_our_acceptance_takes_no_sender_away",
         "test_a_page_from_before_our_refusal_brings_no_sender_back",
+        "test_a_recipient_whose_date_has_passed_is_asked",
         "test_a_restart_takes_only_what_has_changed",
         "test_a_secret_set_after_our_deletion_stays",
         "test_a_sender_accepted_after_our_refusal_stays",
@@ -41,6 +43,7 @@ EXACT: Final = frozenset(
         "test_nobody_is_asked_while_the_feed_is_alive",
         "test_opening_the_space_is_part_of_the_operation",
         "test_our_later_write_replaces_what_the_feed_tells_late",
+        "test_recipients_are_seen",
         "test_the_copy_of_what_was_shared_has_a_deadline_of_its_own",
         "test_the_feed_may_be_quicker_than_the_answer",
         "test_what_arrives_late_undoes_nothing_that_came_after",
@@ -49,6 +52,7 @@ EXACT: Final = frozenset(
         "test_what_may_be_old_is_not_taken_for_current_while_contents_come",
         "test_what_may_have_arrived_is_made_again_byte_for_byte",
         "test_what_was_never_sent_is_sent_again",
+        "test_who_has_just_accepted_is_shared_with",
     }
 )
 """Of `tests/client`: they say which request meets which fault, count requests, or hold one up."""

@@ -179,6 +179,22 @@ async def test_a_page_from_before_our_refusal_brings_no_sender_back(
     assert alice.lines(since) == [own_line("b", here=False)]
 
 
+async def test_a_page_from_before_our_acceptance_takes_no_sender_away(
+    alice: Party, twin: Party, bob: Party
+) -> None:
+    """Who is refused and accepted again is there, however late the refusal is told."""
+    await bob.view.refresh()
+    await alice.view.accept(bob.id, None)
+    async with deaf(alice, twin) as told:
+        await alice.view.deny(bob.id)
+        await told.wait()
+        await alice.view.accept(bob.id, None)
+        since = alice.view.generation
+    await twin.view.write_own("b", b"")
+    await alice.sees(lambda: "b" in alice.view.own())
+    assert alice.lines(since) == [own_line("b", here=False)]
+
+
 async def test_what_is_shared_after_a_one_time_secret_was_taken_stays(
     alice: Party, bob: Party, crowd: Crowd
 ) -> None:
