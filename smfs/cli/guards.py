@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEADER_BYTES: Final = 16 * 1024
-_AROUND: Final = len(b": \r\n")  # name and value
+_AROUND: Final = len(b": \r\n")  # in a field's line, besides its name and its value
 _HELD_BYTES: Final = 16 * 1024
 _UNREAD_S: Final = 30.0  # for each piece of an answer, of 64 KiB at the most
 _REST_S: Final = 15.0

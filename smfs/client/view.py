@@ -345,8 +345,9 @@ class View(Refreshing):
     async def check_share(self, node_id: str, secret_id: str, size: int = 0) -> None:
         """Raises what `share` would now be refused with, as far as that can be known beforehand.
 
-        The feed tells who accepts us. Without it our service is asked. An original cannot be asked
-        without sharing, so there the refusals of the last minute count, and that it answers at all.
+        The feed tells who accepts us. Without it, and before anybody is refused for what it has not
+        told, our service is asked. An original cannot be asked without sharing, so there the
+        refusals of the last minute count, and that it answers at all.
 
         Args:
             node_id: with whom.

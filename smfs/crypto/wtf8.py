@@ -14,8 +14,6 @@ def join_pairs(text: str) -> str:
 
 def encode(text: str) -> bytes:
     """The WTF-8 of a text, surrogate pairs joined first, so that equal texts have equal bytes."""
-    if text.isascii():
-        return text.encode("ascii")
     return join_pairs(text).encode("utf-8", "surrogatepass")
 
 

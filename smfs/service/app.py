@@ -59,7 +59,7 @@ _log: Final = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 60.0
 _BODIES_BYTES: Final = 64 * 1024 * 1024
-_NO_ROOM: Final[AbstractAsyncContextManager[None]] = nullcontext()
+_NOTHING_TAKEN: Final[AbstractAsyncContextManager[None]] = nullcontext()
 _DECODED_AT_ONCE: Final = 2
 _PAGES: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MalformedData: (400, "Bad Request"),
@@ -283,7 +283,7 @@ class Service:
     ) -> Response:
         size = incoming.body_bytes(self._body_bytes)
         # Who says little needs not wait for those who say much.
-        async with self._room.taken(size) if size > SMALL_BYTES else _NO_ROOM:
+        async with self._room.taken(size) if size > SMALL_BYTES else _NOTHING_TAKEN:
             body = await incoming.body(receive, self._body_bytes, self._decoding)
             request = requests.parse(request_type, body)
             messages = functools.partial(_messages, incoming, request)

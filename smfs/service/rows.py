@@ -221,6 +221,8 @@ class Rows:
             the new revision of the space.
         """
         key, long = key_and_long(secret_id)
+        place = (node_key(node_id), node_key(from_id), key)
+        point, content = map(bytes.fromhex, (box.reference_point_hex, box.encrypted_content_hex))
         revision = self.next_revision(node_id, secrets=int(is_new), content_bytes=grown)
         self._run(
             "INSERT INTO secrets (node_id, from_id, secret_id, point, content, one_time, place,"
@@ -228,16 +230,7 @@ class Rows:
             " ON CONFLICT (node_id, from_id, secret_id) DO UPDATE SET point = excluded.point,"
             " content = excluded.content, one_time = secrets.one_time | excluded.one_time,"
             " revision = excluded.revision",
-            (
-                node_key(node_id),
-                node_key(from_id),
-                key,
-                bytes.fromhex(box.reference_point_hex),
-                bytes.fromhex(box.encrypted_content_hex),
-                int(one_time),
-                revision,
-                long,
-            ),
+            (*place, point, content, int(one_time), revision, long),
         )
         return revision
 

@@ -87,7 +87,7 @@ def test_a_secret_is_shared_and_read(home: Home, friends: tuple[Party, Party]) -
 def test_what_was_shared_changes(home: Home, friends: tuple[Party, Party]) -> None:
     """The recipient reads the newer content."""
     alice, bob = friends
-    home.bash(f"echo one >{alice.sent(bob)}/f", cwd=home.path)
+    assert home.bash(f"echo one >{alice.sent(bob)}/f", cwd=home.path).code == 0
     home.see(bob.mount, f"grep one from/{alice.node_id}/f")
 
     assert home.bash(f"echo two >{alice.sent(bob)}/f", cwd=home.path).code == 0
@@ -111,7 +111,7 @@ def test_a_whole_tree_is_shared(home: Home, friends: tuple[Party, Party]) -> Non
     """`cp -r` into the directory of the recipient."""
     alice, bob = friends
     source = home.make("tree")
-    home.bash("mkdir -p a/b; echo 1 >a/one; echo 2 >a/b/two", cwd=source)
+    assert home.bash("mkdir -p a/b; echo 1 >a/one; echo 2 >a/b/two", cwd=source).code == 0
 
     home.do("cp", "-r", source / "a", alice.sent(bob))
 
@@ -121,7 +121,7 @@ def test_a_whole_tree_is_shared(home: Home, friends: tuple[Party, Party]) -> Non
 def test_what_was_received_is_read_only(home: Home, friends: tuple[Party, Party]) -> None:
     """For root too."""
     alice, bob = friends
-    home.bash(f"echo x >{alice.sent(bob)}/fixed", cwd=home.path)
+    assert home.bash(f"echo x >{alice.sent(bob)}/fixed", cwd=home.path).code == 0
     home.see(bob.mount, f"cat from/{alice.node_id}/fixed")
     path = bob.received(alice)
 
@@ -137,7 +137,7 @@ def test_what_was_received_is_read_only(home: Home, friends: tuple[Party, Party]
 def test_denying(home: Home, friends: tuple[Party, Party]) -> None:
     """`rm .accept/<node>`: nothing comes any more, and what came is gone."""
     alice, bob = friends
-    home.bash(f"echo x >{alice.sent(bob)}/f", cwd=home.path)
+    assert home.bash(f"echo x >{alice.sent(bob)}/f", cwd=home.path).code == 0
 
     home.do("rm", bob.accepts(alice))
 
@@ -179,7 +179,7 @@ def test_accepting_for_a_time(home: Home, parties: tuple[Party, Party]) -> None:
 def test_the_command_line_and_the_mount_agree(home: Home, friends: tuple[Party, Party]) -> None:
     """What one shares, the other shows."""
     alice, bob = friends
-    home.bash(f"echo x >{alice.sent(bob)}/agreed", cwd=home.path)
+    assert home.bash(f"echo x >{alice.sent(bob)}/agreed", cwd=home.path).code == 0
     embedded = "embedded" in str(home.status(alice.mount)["service"])
     service = [] if embedded else ["--service", str(home.status(alice.mount)["service"])]
     profile = "bob-embedded" if embedded else "bob-served"

@@ -48,6 +48,7 @@ EXACT: Final = frozenset(
         "test_the_feed_may_be_quicker_than_the_answer",
         "test_what_arrives_late_undoes_nothing_that_came_after",
         "test_what_changes_while_contents_come_is_known_at_the_end",
+        "test_what_is_odd_does_not_hide_the_rest",
         "test_what_is_shared_after_a_one_time_secret_was_taken_stays",
         "test_what_may_be_old_is_not_taken_for_current_while_contents_come",
         "test_what_may_have_arrived_is_made_again_byte_for_byte",
@@ -96,12 +97,6 @@ FILES: Final = frozenset(
 )
 """Of `tests/client`: they copy the file of the service, which PostgreSQL has not."""
 
-LIES: Final = frozenset({"test_what_is_odd_does_not_hide_the_rest"})
-"""Of `tests/client`: they add a change of their own, under a revision that is yet to be given.
-
-Who asks once more after the service has given it, since a connection broke, is told of nothing new.
-"""
-
 _EMBEDDED: Final = "embedded"
 
 
@@ -129,7 +124,7 @@ def is_left_out(test: pytest.Item) -> bool:
         return name in ALONE or _EMBEDDED in test.name.partition("[")[2]
     if "client" not in test.path.parts or not of("--replicas"):
         return False
-    return name in LIES or (name in FILES and of("--replicas") == "postgres")
+    return name in FILES and of("--replicas") == "postgres"
 
 
 def rotation_for(test: pytest.Item) -> Options:
@@ -149,7 +144,6 @@ def explained() -> str:
         "tests/client, replicas die only between requests: faults or requests are counted": EXACT,
         "tests/client, the same: what they expect is uncertain once an answer was lost": UNCERTAIN,
         "tests/client, left out over PostgreSQL: they copy the file of the service": FILES,
-        "tests/client, left out: they have the service say what it has not said": LIES,
         "tests/mount, left out: they stop, count at or hear of a service of their own": ALONE,
         "tests/mount, left out: the embedded service": {"[embedded], where that is a parameter"},
     }
