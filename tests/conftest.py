@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import random
 from collections.abc import Iterator
 
+import psycopg_pool.base
 import pytest
 
 from tests.postgres import Cluster
@@ -49,6 +51,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for way, count in ways.items():
         if way is not None:
             terminalreporter.write_line(f"{count} passed {way}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_chance() -> Iterator[None]:
+    """A pool draws numbers in threads, and hypothesis minds when Python's own generator moves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg_pool.base, "random", random.Random().random)
+        yield
 
 
 @pytest.fixture(scope="session")
