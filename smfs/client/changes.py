@@ -79,13 +79,15 @@ class Changing:
         opened = await self._opened(page)
         if any(self._is_unclear(change, mark) for change in page.changes):
             return False
+        if self._ends_listing(page) and self._leaves_out_new_sender(page, mark):
+            return False
         # From here on nothing waits: a page is taken over as a whole, or not at all.
         if page.since == 0:
             self._listed, self._listed_nodes = set(), set()
             if self._known.recipients is None:
                 self._known.recipients = {}
         self._take_over(page, opened)
-        if self._listed is not None and not page.more:
+        if self._ends_listing(page):
             self._drop_unlisted(page.revision, mark)
         self._known.settle(page.revision)
         return True
@@ -113,6 +115,18 @@ class Changing:
         if is_opened_as(known, StoredSecret(change.box, change.one_time)):
             return False
         return self._envelopes.history.changed_since(self._envelopes.address(key), mark)
+
+    def _ends_listing(self, page: Changes) -> bool:
+        return (self.is_listing or page.since == 0) and not page.more
+
+    def _leaves_out_new_sender(self, page: Changes, mark: int) -> bool:
+        """Whether a sender of whom we learnt after `mark` is in none of the listing's pages."""
+        nodes = (each for each in page.changes if isinstance(each, NodeChanged))
+        listed = {each.node_id for each in nodes if each.role == SENDER}
+        if page.since != 0:
+            listed |= {node_id for role, node_id in self._listed_nodes if role == SENDER}
+        changed_since = self._envelopes.history.sender_changed_since
+        return any(changed_since(each, mark) for each in self._known.senders().keys() - listed)
 
     def announce(self, page: Changes) -> None:
         """Takes over which secrets there are, before their contents come."""

@@ -41,7 +41,6 @@ class Listing:
         self._refreshing = SharedTurn()
         self._asked_at: float | None = None
         self._took = 0.0
-        self._sender_changes: dict[str, int] = {}
 
     # --- the whole space ----------------------------------------------------------------------
 
@@ -86,11 +85,12 @@ class Listing:
         found = await self._inspect_new(listed.items())
         told = self._known.told_since(before)
         for node_id, sub in space.sub_spaces.items():
-            if node_id not in told and self._may_be_told_of(node_id, mark):
+            if node_id not in told and not self._history.sender_changed_since(node_id, mark):
                 self._known.put_sender(node_id, _whole(sub.closure_date))
         for key in [each for each in listed if each not in told]:
             if key.area != "from" or (
-                key.node_id not in told and self._may_be_told_of(key.node_id, mark)
+                key.node_id not in told
+                and not self._history.sender_changed_since(key.node_id, mark)
             ):
                 self._merge(key, found[key], asked_at, mark)
         self._drop_unlisted(listed.keys() | told, space.sub_spaces.keys() | told, mark)
@@ -130,20 +130,16 @@ class Listing:
         self, listed: AbstractSet[Key | str], senders: AbstractSet[Key | str], mark: int
     ) -> None:
         for node_id in self._known.senders().keys() - senders:
-            if self._may_be_told_of(node_id, mark):
+            if not self._history.sender_changed_since(node_id, mark):
                 self._known.drop_sender(node_id)
         for key, _ in list(self._known.items()):
             if key not in listed and not self._is_newer(key, mark):
                 self._known.drop(key)
 
     def _is_newer(self, key: Key, mark: int) -> bool:
-        if key.area == "from" and not self._may_be_told_of(key.node_id, mark):
+        if key.area == "from" and self._history.sender_changed_since(key.node_id, mark):
             return True
         return self._history.changed_since(self._envelopes.address(key), mark)
-
-    def _may_be_told_of(self, node_id: str, mark: int) -> bool:
-        """Whether a listing asked for at `mark` may still be believed about a sender."""
-        return self._sender_changes.get(node_id, 0) <= mark
 
     # --- own secrets --------------------------------------------------------------------------
 
@@ -266,7 +262,7 @@ class Listing:
         listed = {Key("from", node_id, key): secret for key, secret in sub.secrets.items()}
         found = await self._inspect_new(listed.items())
         told = self._known.told_since(before)
-        if node_id in told or not self._may_be_told_of(node_id, mark):
+        if node_id in told or self._history.sender_changed_since(node_id, mark):
             return sub
         self._known.put_sender(node_id, _whole(sub.closure_date), here=here)
         for key in [each for each in listed if each not in told]:
@@ -275,7 +271,7 @@ class Listing:
         for key in there - listed.keys() - told:
             if not self._is_newer(key, mark):
                 self._known.drop(key)
-        self._sender_changes[node_id] = self._history.tick()
+        self._history.note_sender(node_id)
         return sub
 
     def drop_sender(
@@ -297,7 +293,7 @@ class Listing:
         known = self._known.senders().get(node_id)
         if known is not None and self._known.is_followed and not _is_same_sender(before, known):
             return  # the feed was quicker, and he is accepted again
-        self._sender_changes[node_id] = self._history.tick()
+        self._history.note_sender(node_id)
         self._known.drop_sender(node_id, here=here, revision=revision)
 
     def drop_from(self, node_id: str, secret_id: str, *consumed: Stored | Version) -> None:

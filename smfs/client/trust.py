@@ -56,6 +56,7 @@ class History:
     def __init__(self) -> None:
         self._trails: dict[Address, _Trail] = {}
         self._signing: set[str] = set()
+        self._senders: dict[str, int] = {}
         self._count = 0
 
     def forget_versions(self) -> None:
@@ -81,10 +82,13 @@ class History:
         trail = self._trails.get(address)
         return None if trail is None else trail.current
 
-    def tick(self) -> int:
-        """A new moment, for changes that concern no single secret."""
-        self._count += 1
-        return self._count
+    def note_sender(self, node_id: str) -> None:
+        """We have just seen, or decided, whether this sender is accepted."""
+        self._senders[node_id] = self._tick()
+
+    def sender_changed_since(self, node_id: str, mark: int) -> bool:
+        """Whether that was after `mark`: an answer asked for at `mark` may not know of it."""
+        return self._senders.get(node_id, 0) > mark
 
     def next_time(self, address: Address, now: int) -> int:
         """The signing time for a new envelope: now, but after every earlier one here."""
@@ -139,6 +143,10 @@ class History:
             self._advance(address, token, signed_at)
         return older
 
+    def _tick(self) -> int:
+        self._count += 1
+        return self._count
+
     def _unsigned(self, require: RequireSignatures, address: Address) -> UnsignedSecret | None:
         if is_reserved(address.secret_id):
             return UnsignedSecret("below .smfs nothing unsigned is read")
@@ -189,7 +197,7 @@ class History:
         is_order_known = mark is None or trail.changed <= mark
         if is_order_known and trail.current is not None and trail.current != token:
             trail.superseded[trail.current] = trail.signed_at
-        trail.changed, trail.current, trail.signed_at = self.tick(), token, signed_at
+        trail.changed, trail.current, trail.signed_at = self._tick(), token, signed_at
         if signed_at is not None:
             trail.highest = max(signed_at, trail.highest or 0)
             self._signing.add(address.sender)

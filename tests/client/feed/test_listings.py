@@ -209,6 +209,32 @@ async def test_a_database_that_was_restored_is_listed_anew(
         await alice.stop()
 
 
+async def test_who_is_accepted_while_all_is_listed_stays(
+    small_pages: None, crowd: Crowd, twin: Party, bob: Party
+) -> None:
+    """A last page from before is no reason to take him away; it is asked for again."""
+    for secret_id in ("a", "b", "c"):
+        await twin.view.write_own(secret_id, b"")
+    await bob.view.refresh()
+    alice = crowd.join(ALICE)
+
+    async def hold(request: Any, pass_on: Any) -> Any:
+        answer = await pass_on(request)
+        if alice.wire.count("/getChanges") > 2:
+            await alice.asking.passed()
+        return answer
+
+    alice.wire.always("/getChanges", hold)
+    async with alice.asking.closed() as answered:
+        await alice.follow(until=State.FILLING)
+        await answered.wait()
+        await alice.view.accept(bob.id, None)
+        since = alice.view.generation
+    await alice.is_in(State.LIVE)
+    assert bob.id in alice.view.senders()
+    assert all(line.node_id != bob.id for line in alice.lines(since))
+
+
 async def test_a_service_that_becomes_an_original_and_back(alice: Party, twin: Party) -> None:
     """Without a feed each reading asks; what changed by then is known when there is one again."""
     await twin.view.write_own("a", b"one")
