@@ -66,6 +66,7 @@ class BoundedProtocol(GuardedProtocol):
         super().__init__(**of_uvicorn)
         self.policy = policy
         self.shook_hands: Callable[[], object] = bool
+        self._is_in_header = False
         self._due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -83,14 +84,20 @@ class BoundedProtocol(GuardedProtocol):
         self._stop_expecting()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """As asyncio calls it."""
+        super().data_received(data)
+        if self._is_in_header and self._due is None:
+            self._expect_header()
+
     def on_message_begin(self) -> None:
         """As the parser calls it."""
         super().on_message_begin()
-        if self._due is None:
-            self._expect_header()
+        self._is_in_header = True
 
     def on_headers_complete(self) -> None:
         """As the parser calls it."""
+        self._is_in_header = False
         self._stop_expecting()
         super().on_headers_complete()
         if self.policy.is_ending:

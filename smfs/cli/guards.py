@@ -25,8 +25,8 @@ class _Transport:
     uvloop's raises an error when the other side was found to be gone, of which the protocol has not
     heard yet; uvicorn would log that, and so could anybody have as much logged as he likes.
 
-    What is written in one turn of the loop goes together: uvicorn writes the head of an answer
-    apart from its body, which would be two packets, and the other side woken twice.
+    What is written in one turn of the loop goes together, at once where it ends an answer: uvicorn
+    writes the head apart from the body, which would be two packets, and the other side woken twice.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -38,17 +38,18 @@ class _Transport:
     def write(self, data: bytes) -> None:
         """Writes, unless it is too late."""
         if not self._held:
-            self._loop.call_soon(self._release)
+            self._loop.call_soon(self.release)
         self._held += data
         if len(self._held) >= _HELD_BYTES:
-            self._release()
+            self.release()
 
     def close(self) -> None:
         """Closes, once everything is written."""
-        self._release()
+        self.release()
         self._transport.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """What is held goes now."""
         if self._held and not self.is_closing():
             self._transport.write(bytes(self._held))
         self._held.clear()
@@ -72,10 +73,12 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_answered = True
     _unread: asyncio.TimerHandle | None = None
     _rest: asyncio.TimerHandle | None = None
+    _writer: _Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
-        super().connection_made(cast("asyncio.Transport", _Transport(transport, self.loop)))
+        self._writer = _Transport(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._writer))
         # Nothing at all may stay unread unnoticed, not even by who was told goodbye. (With 0 uvloop
         # never goes on over TLS.)
         transport.set_write_buffer_limits(high=1)
@@ -149,6 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """As a finished answer calls it."""
+        self._writer.release()
         super().on_response_complete()
         if self.transport.is_closing():
             return

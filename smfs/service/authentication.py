@@ -29,7 +29,16 @@ _PUBLIC_CODES: Final[dict[type[Request], str]] = {
     requests.GetNodeId: requests.AUTH_CODE_NODE_ID,
     requests.OpenSecretSpace: requests.AUTH_CODE_OPEN_SPACE,
 }
-_NODE_IDS: Final = frozenset({"public_key", "from_id", "share_to_id", "shared_to_id"})
+_NODE_IDS: Final = {
+    request: [
+        (field.attribute, field.name)
+        for field in requests.wire_fields(request)
+        if field.attribute in ("public_key", "from_id", "share_to_id", "shared_to_id")
+    ]
+    for request in requests.ROUTES.values()
+}
+"""Of each request the attributes that are node ids, and what these are called on the wire."""
+
 _MOST_REFUSED: Final = 10_000
 
 
@@ -59,11 +68,9 @@ def examine(request: Request, now: int) -> Evidence:
     Raises:
         BadRequest: for a node id with capitals, which would name another space.
     """
-    for field in requests.wire_fields(type(request)):
-        if field.attribute in _NODE_IDS and not is_node_id(getattr(request, field.attribute)):
-            raise BadRequest(
-                f"Error: unexpected format of parameter {field.name} - Not in lower case!"
-            )
+    for attribute, name in _NODE_IDS[type(request)]:
+        if not is_node_id(getattr(request, attribute)):
+            raise BadRequest(f"Error: unexpected format of parameter {name} - Not in lower case!")
     if not isinstance(request, SignedRequest):
         return Evidence(None, is_timely=True, fits=True)
     is_timely = request.timestamp in signing.accepted_frames(now)

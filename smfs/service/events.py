@@ -40,7 +40,7 @@ def request_messages(
         "source": f"request {type(request).route()}",
         "ip": incoming.client,
         "ips": [],
-        "hostname": incoming.headers.get("host", "").rsplit(":", 1)[0],
+        "hostname": incoming.header(b"host").rsplit(":", 1)[0],
         "method": incoming.method,
         "originalUrl": incoming.path + query,
         "body": body,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -53,12 +53,11 @@ class Response:
 
     async def send(self, send: Send) -> None:
         """Sends it."""
-        headers = {
-            "content-type": self.content_type,
-            "content-length": str(len(self.body)),
-            **self.headers,
-        }
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        raw = [
+            (b"content-type", self.content_type.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            *((name.encode(), value.encode("latin-1")) for name, value in self.headers.items()),
+        ]
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
         # A server asks for the next piece once the last one is on its way, so that it never has to
         # keep a large answer for who does not read it.
@@ -94,30 +93,38 @@ class TooSlow(Exception):
 
 @dataclass(frozen=True)
 class Incoming:
-    """What the headers of a request say."""
+    """The head of a request.
+
+    Attributes:
+        method: as it was sent.
+        path: as it was sent, without the query.
+        query: what stands behind the `?`.
+        headers: by their names in lower case.
+        client: the address that asks; empty where there is none.
+    """
 
     method: str
     path: str
     query: bytes
-    headers: dict[str, str]
+    headers: Mapping[bytes, bytes]
     client: str
 
     @classmethod
     def of(cls, scope: Message) -> Incoming:
         """From an ASGI scope; of doubled headers the first one counts."""
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in reversed(scope["headers"])
-        }
         raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
         client = scope.get("client") or ("", 0)
         return cls(
             scope["method"],
             raw.split(b"?")[0].decode("latin-1"),
             scope.get("query_string", b""),
-            headers,
+            dict(reversed(scope["headers"])),
             client[0],
         )
+
+    def header(self, name: bytes) -> str:
+        """What one header says; empty where there is none."""
+        return self.headers.get(name, b"").decode("latin-1")
 
     async def body(self, receive: Receive, limit: int, reading: anyio.CapacityLimiter) -> Any:
         """The decoded body: an object or an array.
@@ -148,22 +155,23 @@ class Incoming:
 
     def body_bytes(self, limit: int) -> int:
         """How many bytes the body may take, as far as the headers say."""
-        declared = self.headers.get("content-length", "")
+        declared = self.header(b"content-length")
         if self._is_compressed or not declared.isdecimal():
             return limit
         return min(limit, int(declared[:20]))
 
     @property
     def _coding(self) -> str:
-        return self.headers.get("content-encoding", "identity").strip().lower()
+        return self.header(b"content-encoding").strip().lower()
 
-    @cached_property
+    @property
     def _is_compressed(self) -> bool:
-        return self._coding != "identity"
+        return b"content-encoding" in self.headers and self._coding != "identity"
 
     def _value(self, raw: bytes, limit: int) -> Any:
-        raw = self._inflate(raw, limit)
-        kind, charset = self._content_type()
+        if self._is_compressed:
+            raw = self._inflate(raw, limit)
+        kind, charset = _media_type(self.header(b"content-type"))
         if not raw or kind not in ("application/json", "application/x-www-form-urlencoded"):
             return {}
         if not charset.startswith("utf-"):
@@ -179,7 +187,7 @@ class Incoming:
         return value
 
     async def _read(self, receive: Receive, limit: int) -> bytes:
-        declared = self.headers.get("content-length", "")
+        declared = self.header(b"content-length")
         if declared.isdecimal() and int(declared[:20]) > limit:
             raise TooLarge(declared)
         parts, size = [], 0
@@ -196,7 +204,7 @@ class Incoming:
         return b"".join(parts)
 
     def _inflate(self, raw: bytes, limit: int) -> bytes:
-        if not self._is_compressed or not raw:
+        if not raw:
             return raw
         if self._coding not in ("gzip", "deflate"):
             raise UnsupportedMedia(self._coding)
@@ -211,14 +219,17 @@ class Incoming:
             raise MalformedData("a compressed body that is cut short")
         return inflated
 
-    def _content_type(self) -> tuple[str, str]:
-        kind, *parameters = self.headers.get("content-type", "").split(";")
-        charset = "utf-8"
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "charset":
-                charset = value.strip().strip('"').lower()
-        return kind.strip().lower(), charset
+
+@functools.lru_cache(maxsize=64)
+def _media_type(header: str) -> tuple[str, str]:
+    """The type and the character set that a content-type header says."""
+    kind, *parameters = header.split(";")
+    charset = "utf-8"
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = value.strip().strip('"').lower()
+    return kind.strip().lower(), charset
 
 
 def _form(raw: bytes) -> dict[str, str]:

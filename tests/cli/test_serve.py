@@ -197,6 +197,32 @@ def test_who_asks_for_nothing_loses_the_connection(
     serve_to(tmp_path / "service.db", clients)
 
 
+def test_who_begins_another_header_and_does_not_end_it_loses_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an answer, however slowly it comes; one that ends in time is answered."""
+    monkeypatch.setattr(connections, "_SILENT_S", 0.5)
+
+    async def clients(connect: Callable[[], Awaitable[Client]]) -> None:
+        reader, writer = await connect()
+        for end in range(1, 4):
+            writer.write(REQUEST[:end])
+            await asyncio.sleep(0.05)
+            writer.write(REQUEST[end:])
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            await reader.readuntil(b"\r\n\r\n")
+            assert b"features" in await reader.read(4096)
+        ended = asyncio.ensure_future(reader.read())
+        writer.write(b"GET /")
+        while not ended.done():
+            writer.write(b"x")
+            await asyncio.wait([ended], timeout=0.05)
+        with suppress(ConnectionError):
+            assert await ended == b""
+
+    serve_to(tmp_path / "service.db", clients)
+
+
 def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is closed at once; when another ends, there is a place again."""
     monkeypatch.setattr(serve_process, "most_connections", lambda: 2)

@@ -46,7 +46,9 @@ def test_every_recorded_event_has_our_form(vectors: Callable[[str], Any]) -> Non
             continue
         kind = requests.ROUTES[meta["source"].removeprefix("request ")]
         request = requests.parse(kind, with_signature(kind, meta["body"]))
-        incoming = Incoming("POST", meta["originalUrl"], b"", {"host": "127.0.0.1:6990"}, "1.2.3.4")
+        incoming = Incoming(
+            "POST", meta["originalUrl"], b"", {b"host": b"127.0.0.1:6990"}, "1.2.3.4"
+        )
         error = post["event"] == "event onError"
         outcome = Done(error_of(meta) if error else None, None, [HOOK], [])
         [(_, message)] = request_messages(incoming, request, outcome, meta["response"])
