@@ -188,6 +188,7 @@ def test_two_profiles_share_through_two_mounts(
     alice_id, bob_id = two_profiles
     alice, bob = mount("--profile", "alice"), mount("--profile", "bob")
 
+    # It also sets the time, and so returns once he is accepted; to open and close it may be early.
     subprocess.run(["touch", bob / ".accept" / alice_id], check=True)
     (alice / "shared" / bob_id / "key").write_text("x")
 
