@@ -253,7 +253,7 @@ class Feed:
     ) -> Changes:
         answer = await self._envelopes.session.call(
             GetChanges,
-            Delivery(patience=wait / 1000, tries=1),
+            Delivery(patience=wait / 1000, tries=self._tries()),
             feed=feed,
             since=since,
             listing=listing,
@@ -262,6 +262,10 @@ class Feed:
         )
         page = await read_changes(self._envelopes.session.identity, answer.value)
         return _checked(page, feed, since)
+
+    def _tries(self) -> int:
+        # Whoever reads before anything is known has nothing else to go by than this one request.
+        return 1 if self.is_complete or self.state is not State.STARTING else 2
 
     # --- success and failure ------------------------------------------------------------------
 

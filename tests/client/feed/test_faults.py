@@ -53,6 +53,19 @@ async def test_nothing_is_lost_or_doubled_by_a_fault(
     assert [line.key and line.key.secret_id for line in alice.lines(since)] == ["s1", "s2", "t"]
 
 
+@pytest.mark.parametrize("name", ["never sent", "answer lost", "request lost"])
+async def test_who_reads_before_anything_is_known_hears_of_no_lost_answer(
+    crowd: Crowd, twin: Party, name: str
+) -> None:
+    """The first page is asked for again while he waits, as any other request is."""
+    await twin.view.write_own("a", b"one")
+    alice = crowd.join(ALICE)
+    alice.wire.next("/getChanges", BROKEN[name])
+    await alice.follow(until=State.STARTING)
+    assert (await alice.view.read_own("a")).content == b"one"
+    assert alice.state is State.LIVE
+
+
 async def test_a_lost_feed_is_known_at_once(alice: Party, twin: Party) -> None:
     """What is known is read on, writing fails at once, and a nudge brings it back."""
     await twin.view.write_own("a", b"one")
