@@ -54,6 +54,8 @@ EXACT: Final = frozenset(
         "test_what_may_have_arrived_is_made_again_byte_for_byte",
         "test_what_was_never_sent_is_sent_again",
         "test_who_has_just_accepted_is_shared_with",
+        "test_who_is_accepted_while_all_is_listed_stays",
+        "test_who_reads_before_anything_is_known_hears_of_no_lost_answer",
     }
 )
 """Of `tests/client`: they say which request meets which fault, count requests, or hold one up."""
