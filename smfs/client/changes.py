@@ -120,13 +120,18 @@ class Changing:
         return (self.is_listing or page.since == 0) and not page.more
 
     def _leaves_out_new_sender(self, page: Changes, mark: int) -> bool:
-        """Whether a sender of whom we learnt after `mark` is in none of the listing's pages."""
-        nodes = (each for each in page.changes if isinstance(each, NodeChanged))
-        listed = {each.node_id for each in nodes if each.role == SENDER}
-        if page.since != 0:
-            listed |= {node_id for role, node_id in self._listed_nodes if role == SENDER}
+        """Whether a sender of whom we learnt after `mark` is not there by the listing's pages."""
+        listed = set() if page.since == 0 else set(self._listed_nodes)
+        for change in page.changes:
+            if isinstance(change, NodeChanged):
+                listed.add((change.role, change.node_id))
+            elif isinstance(change, NodeGone):
+                listed.discard((change.role, change.node_id))
         changed_since = self._envelopes.history.sender_changed_since
-        return any(changed_since(each, mark) for each in self._known.senders().keys() - listed)
+        return any(
+            (SENDER, node_id) not in listed and changed_since(node_id, mark)
+            for node_id in self._known.senders()
+        )
 
     def announce(self, page: Changes) -> None:
         """Takes over which secrets there are, before their contents come."""

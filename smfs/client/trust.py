@@ -51,7 +51,7 @@ class _Trail:
 
 
 class History:
-    """The envelopes that one client has seen, by their tokens; never their content."""
+    """The envelopes that one client has seen, by their tokens, never their content; and senders."""
 
     def __init__(self) -> None:
         self._trails: dict[Address, _Trail] = {}

@@ -209,18 +209,28 @@ async def test_a_database_that_was_restored_is_listed_anew(
         await alice.stop()
 
 
+@pytest.mark.parametrize("was_accepted", [False, True])
 async def test_who_is_accepted_while_all_is_listed_stays(
-    small_pages: None, crowd: Crowd, twin: Party, bob: Party
+    small_pages: None, crowd: Crowd, twin: Party, bob: Party, *, was_accepted: bool
 ) -> None:
-    """A last page from before is no reason to take him away; it is asked for again."""
+    """A last page from before is no reason to take him away; it is asked for again.
+
+    Neither if it does not name him, nor if it tells that he was refused, which he was in between.
+    """
+    await bob.view.refresh()
+    if was_accepted:
+        await twin.view.accept(bob.id, None)
     for secret_id in ("a", "b", "c"):
         await twin.view.write_own(secret_id, b"")
-    await bob.view.refresh()
     alice = crowd.join(ALICE)
+    last = 4 if was_accepted else 3
 
     async def hold(request: Any, pass_on: Any) -> Any:
+        number = alice.wire.count("/getChanges")
+        if was_accepted and number == last - 1:
+            await alice.view.deny(bob.id)
         answer = await pass_on(request)
-        if alice.wire.count("/getChanges") > 2:
+        if number == last:
             await alice.asking.passed()
         return answer
 
