@@ -27,7 +27,7 @@ _WAIT_MS: Final = min(15_000, LONGEST_WAIT_MS)
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ORIGINAL_PAUSE_S: Final = 60.0  # until a service without a feed is looked at again
-_NUDGE_S: Final = 1.0
+_NUDGE_S: Final = 2.0
 _BEAT_S: Final = 1.0
 _SLEPT_S: Final = 2.5  # without a beat
 

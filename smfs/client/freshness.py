@@ -47,9 +47,13 @@ class Freshness:
             for_names: whether it is enough to know which secrets there are.
 
         Raises:
-            ServiceUnavailable: when it is away and what is known is too old, or nothing is.
+            ServiceUnavailable: when it is away and what is known is too old, or nothing is; it was
+                tried once more.
         """
-        match await self._settled():
+        state = await self._settled()
+        if state is State.AWAY and self._is_too_old():
+            state = await self._tried_again()
+        match state:
             case State.LIVE:
                 return False
             case State.FILLING:
@@ -70,17 +74,14 @@ class Freshness:
         """
         state = await self._settled()
         if state is State.AWAY:
-            await self._feed.nudge()
-            state = await self._settled()
+            state = await self._tried_again()
         if state in (State.AWAY, State.STARTING):
             raise self._feed.failure
         return state is not State.OFF
 
     def check_age(self, failure: ServiceUnavailable | Exception) -> None:
         """Raises `failure` when what is known is not to be read any more."""
-        age = self._feed.age()
-        is_too_old = self._max_stale is not None and (age is None or age > self._max_stale)
-        if is_too_old or not self._feed.is_complete:
+        if self._is_too_old():
             raise failure
 
     def seconds_until(self, moment: float) -> float:
@@ -90,6 +91,16 @@ class Freshness:
     def may_fall_back(self) -> bool:
         """Whether what a listing once told will do when the service, which has no feed, is away."""
         return self._feed.is_running
+
+    def _is_too_old(self) -> bool:
+        if not self._feed.is_complete:
+            return True
+        age = self._feed.age()
+        return self._max_stale is not None and (age is None or age > self._max_stale)
+
+    async def _tried_again(self) -> State:
+        await self._feed.nudge()
+        return await self._settled()
 
     async def _settled(self) -> State:
         self._feed.notice_sleep()

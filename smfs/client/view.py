@@ -112,7 +112,7 @@ class View(Refreshing):
 
     async def _look(self, key: Key) -> Look:
         known = self._known.get(key)
-        if known is None or known.is_here or not self.is_live:
+        if known is None or known.is_here or not await self._freshness.need_service():
             return await self._contents.look(key)
         if key.area == "from":
             return await self._ask_from(key.node_id, key.secret_id)

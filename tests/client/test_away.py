@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,13 @@ def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_FIRST_PAUSE_S", 0.005)
     monkeypatch.setattr(feed, "_LONGEST_PAUSE_S", 0.02)
     monkeypatch.setattr(keeper, "_GATHER_S", 0.01)
+
+
+@pytest.fixture
+def long_rests(_short_rests: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, nobody looks again in the time of a test."""
+    monkeypatch.setattr(feed, "_FIRST_PAUSE_S", 600.0)
+    monkeypatch.setattr(feed, "_LONGEST_PAUSE_S", 600.0)
 
 
 @pytest.fixture
@@ -83,6 +90,43 @@ async def test_nothing_is_known_where_the_service_was_never_reached(crowd: Crowd
     with pytest.raises(errors.ServiceUnavailable):
         await alice.view.refresh(0)
     assert alice.view.age() is None
+
+
+READS: dict[str, Callable[[Party], Awaitable[object]]] = {
+    "content": lambda party: party.view.read_own("a"),
+    "names": lambda party: party.view.refresh(0),
+    "lookup": lambda party: party.view.look_again(anyio.current_time()),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_nobody_is_refused_for_want_of_a_service_that_is_back(
+    long_rests: None, crowd: Crowd, twin: Party, read: Callable[[Party], Awaitable[object]]
+) -> None:
+    """Where nothing is known to go by, it is tried once more before the reader is told."""
+    await twin.view.write_own("a", b"text")
+    alice = crowd.join(ALICE)
+    cut(alice)
+    await alice.follow(until=State.AWAY)
+    alice.wire.mend()
+    await read(alice)
+    assert alice.state is State.LIVE
+    assert set(alice.view.own()) == {"a"}
+
+
+async def test_what_is_too_old_is_brought_up_to_date_by_a_service_that_is_back(
+    long_rests: None, crowd: Crowd, twin: Party
+) -> None:
+    """It is read, as it is now."""
+    await twin.view.write_own("a", b"text")
+    alice = crowd.join(ALICE, max_stale=0.0)
+    await alice.follow()
+    await alice.stop()
+    cut(alice)
+    await alice.follow(until=State.AWAY)
+    await twin.view.write_own("a", b"new")
+    alice.wire.mend()
+    assert (await alice.view.read_own("a")).content == b"new"
 
 
 async def test_what_is_known_is_all_there_is_while_the_service_is_away(

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from smfs import errors
+from smfs.client import feed
 from smfs.client.embedded import embedded_transport
 from smfs.client.feed import State
 from smfs.client.known import Key
@@ -124,6 +125,31 @@ async def test_what_may_be_old_is_not_taken_for_current_while_contents_come(
         assert (await alice.view.read_own("s1")).content == b"new"
     await alice.is_in(State.LIVE)
     assert (await alice.view.read_own("s1")).content == b"new"
+
+
+async def test_a_content_that_did_not_come_is_asked_for_once_the_service_is_back(
+    small_pages: None, crowd: Crowd, twin: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing anew broke off; who reads does not wait until somebody looks again."""
+    await fill(twin)
+    alice = crowd.join(ALICE)
+    await alice.follow()
+    await alice.stop()
+    alice.view._feed.cursor = ("another", 1)
+    await twin.view.write_own("t", b"new")
+    monkeypatch.setattr(feed, "_FIRST_PAUSE_S", 600.0)
+    monkeypatch.setattr(feed, "_LONGEST_PAUSE_S", 600.0)
+    async with alice.asking.closed():
+        alice.wire.seen.clear()
+        await filling(crowd, alice)
+        alice.wire.always("*", Faults.never_sent)
+        alice.wire.always("/getChanges", Faults.never_sent)
+        alice.view._feed.doubt()
+        await alice.is_in(State.AWAY)
+    with pytest.raises(errors.ServiceUnavailable):
+        await alice.view.read_own("t")
+    alice.wire.mend()
+    assert (await alice.view.read_own("t")).content == b"new"
 
 
 # --- full listings --------------------------------------------------------------------------------
