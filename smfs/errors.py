@@ -219,6 +219,10 @@ class ServiceBusy(ServiceUnavailable):
     """The service asked to come back later (HTTP 429 or 503) until the deadline had passed."""
 
 
+class StoreUnreachable(ServiceBusy):
+    """A service's database cannot be reached (HTTP 503)."""
+
+
 class OutcomeUnknown(ServiceBusy):
     """A change may have been made, but it is not certain that it will last (HTTP 503)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from smfs.crypto.box import Box, seal_box
@@ -14,6 +15,7 @@ from smfs.errors import (
     ServiceError,
     StoreFailed,
     StoreFull,
+    StoreUnreachable,
     TooManyRequests,
 )
 from smfs.protocol import canonical, texts
@@ -52,13 +54,20 @@ def fault_of(error: StoreFailed | ServiceBusy) -> StoreFault | Limit:
     """What such an error counts as."""
     if isinstance(error, TooManyRequests):
         return Limit.NODE_RATE if error.is_rate else Limit.NODE_OPEN
+    if isinstance(error, StoreUnreachable):
+        return StoreFault.UNREACHABLE
     if isinstance(error, ServiceBusy):
         return StoreFault.BUSY
     return StoreFault.FULL if isinstance(error, StoreFull) else StoreFault.OTHER
 
 
-def not_stored(error: StoreFailed | ServiceBusy) -> Response:
-    """The answer to a request that the store has not carried out."""
+def not_stored(error: StoreFailed | ServiceBusy, headers: Mapping[str, str]) -> Response:
+    """The answer to a request that the store has not carried out.
+
+    Args:
+        error: why.
+        headers: of an answer that has the status 200 all the same.
+    """
     if isinstance(error, TooManyRequests):
         seconds = str(max(1, math.ceil(error.seconds)))
         return json_response({"error": "Too many requests!"}, 429, retry_after=seconds)
@@ -69,5 +78,5 @@ def not_stored(error: StoreFailed | ServiceBusy) -> Response:
         return json_response({"error": "The service is busy!"}, 503, retry_after="1")
     if isinstance(error, StoreFull):
         # To come back at once would be of no use.
-        return json_response({"error": texts.text_of(QuotaExceeded())})
+        return json_response({"error": texts.text_of(QuotaExceeded())}, 200, **headers)
     return json_response({"error": "The service failed!"}, 500)

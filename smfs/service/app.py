@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from smfs.errors import (
     MalformedData,
     ServiceBusy,
     StoreFailed,
+    StoreFull,
     TooLarge,
     UnsupportedMedia,
 )
@@ -271,7 +272,7 @@ class Service:
         except BadRequest as error:
             return json_response({"error": str(error)}, 400)
         except (StoreFailed, ServiceBusy) as error:
-            return self._not_stored(request_type.route(), error)
+            return self._not_stored(request_type.route(), error, {})
 
     def _other(self, incoming: Incoming) -> Response:
         if incoming.path == discovery.PATH and incoming.method in ("GET", "HEAD"):
@@ -288,16 +289,20 @@ class Service:
             request = requests.parse(request_type, body)
             messages = functools.partial(_messages, incoming, request)
             if not isinstance(request, requests.GetChanges):
-                outcome = await self._worker.carry_out(request, messages)
-                return await self._answer_to(request, incoming, outcome)
+                carried_out = self._worker.carry_out(request, messages)
+                return await self._answer_to(request, incoming, carried_out)
         # It may wait for long, and would keep the room of its body.
-        outcome = await self._feed.carry_out(request, receive, messages)
-        return await self._answer_to(request, incoming, outcome)
+        carried_out = self._feed.carry_out(request, receive, messages)
+        return await self._answer_to(request, incoming, carried_out)
 
     async def _answer_to(
-        self, request: Request, incoming: Incoming, outcome: Done | Rejected
+        self, request: Request, incoming: Incoming, carried_out: Awaitable[Done | Rejected]
     ) -> Response:
         headers = _receipt(request)
+        try:
+            outcome = await carried_out
+        except StoreFull as error:
+            return self._not_stored(request.route(), error, headers)
         if isinstance(outcome, Rejected):
             return json_response({"error": answers.reason(outcome.error)}, 401, **headers)
         value, text = await self._value(outcome)
@@ -335,7 +340,9 @@ class Service:
             "lastNotification": {"time": called.began, "error": called.error},
         }
 
-    def _not_stored(self, route: str, error: StoreFailed | ServiceBusy) -> Response:
+    def _not_stored(
+        self, route: str, error: StoreFailed | ServiceBusy, headers: Mapping[str, str]
+    ) -> Response:
         fault = answers.fault_of(error)
         if isinstance(fault, Limit):
             self._meters.limited(fault)
@@ -343,7 +350,7 @@ class Service:
             self._meters.store_error(fault)
             if not isinstance(error, ServiceBusy):
                 _log.error("%s failed: %s", route, error)
-        return answers.not_stored(error)
+        return answers.not_stored(error, headers)
 
     def _discovery(self) -> discovery.Discovery:
         return discovery.Discovery(

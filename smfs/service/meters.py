@@ -12,7 +12,6 @@ class StoreFault(StrEnum):
     BUSY = "busy"
     FULL = "full"
     UNREACHABLE = "unreachable"
-    RETRIED = "retried"
     OTHER = "other"
 
 

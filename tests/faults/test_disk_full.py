@@ -6,6 +6,7 @@ can have one; in it is a ballast, which is taken away through /proc.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from typing import Final
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from smfs.client.client import Client, create_client
 from smfs.errors import QuotaExceeded
 from smfs.protocol import requests, texts
 from smfs.service.store.postgres_database import migrate
-from tests.faults.load import Client, Met, unexpected
+from tests.faults.load import Client as Loader
+from tests.faults.load import Met, unexpected
 from tests.postgres import Cluster
 from tests.replicas.replicas import Replica
 
@@ -73,10 +76,16 @@ async def test_no_room_for_the_tables_of_postgresql(tmp_path: Path, small: Path)
 
 async def _fill_and_make_room(replica: Replica, user: int, small: Path) -> None:
     met = Met()
-    alice = await Client(met, [replica.url]).open_space()
-    held = await _fill(alice)
-    assert len(held) > 1
-    (Path(f"/proc/{user}/root{small}") / "ballast").unlink()
+    alice = await Loader(met, [replica.url]).open_space()
+    async with create_client(replica.url) as bob:
+        assert await bob.discover() is not None
+        await bob.set_secret("b", "kept")
+        held = await _fill(alice)
+        assert len(held) > 1
+        ballast = Path(f"/proc/{user}/root{small}") / "ballast"
+        _take_all(ballast)
+        await _go_on(bob)
+    ballast.unlink()
     await alice.set("room", _CONTENT)
     for name in (*held, "room"):
         assert await alice.get(name) == _CONTENT
@@ -89,7 +98,23 @@ async def _fill_and_make_room(replica: Replica, user: int, small: Path) -> None:
     await alice.aclose()
 
 
-async def _fill(alice: Client) -> list[str]:
+def _take_all(ballast: Path) -> None:
+    """Leaves no room for anything."""
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+async def _go_on(bob: Client) -> None:
+    """Who writes is told what it is, and who reads is answered, as often as he likes."""
+    for _ in range(60):
+        with pytest.raises(QuotaExceeded):
+            await bob.set_secret("c", "x" * 10_000)
+        assert await bob.get_secret("b") == "kept"
+        assert set((await bob.get_secret_space()).secrets) == {"b"}
+
+
+async def _fill(alice: Loader) -> list[str]:
     """Sets secrets until there is no room, which is told as the original tells it."""
     held: list[str] = []
     for number in itertools.count():

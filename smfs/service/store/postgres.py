@@ -16,7 +16,7 @@ import psycopg_pool
 from psycopg import errors as sql_errors
 
 from smfs.crypto.identity import Identity
-from smfs.errors import OutcomeUnknown, ServiceBusy, StoreFailed, StoreFull
+from smfs.errors import OutcomeUnknown, ServiceBusy, StoreFailed, StoreFull, StoreUnreachable
 from smfs.service.store.base import Cursor, Prepared, Signature, Store, Transaction, Undone, Work
 from smfs.service.store.pool_log import quieten
 from smfs.service.store.postgres_database import complete, identity_of, shown
@@ -84,6 +84,8 @@ class _Attempts:
         in_doubt: what one was to return that may have been committed though nobody heard of it;
             if it was, the next one finds the signature used.
         place: of the server that the last one is made at.
+        is_in_the_way: whether the last one failed for what others do, and not for the server.
+        may_write: whether a reading one may remember its signature.
     """
 
     def __init__(self, *, is_reading: bool) -> None:
@@ -92,6 +94,8 @@ class _Attempts:
         self.ends_at = time.monotonic() + _PATIENCE_S
         self.in_doubt: tuple[Any] | None = None
         self.place: Place | None = None
+        self.is_in_the_way = False
+        self.may_write = True
         self._pause = _FIRST_PAUSE_S
 
     def wait(self) -> None:
@@ -105,7 +109,9 @@ class _Attempts:
         """What there is to say when time is over."""
         if self.in_doubt is not None and not self.is_reading:
             return OutcomeUnknown("the database has not confirmed a commit")
-        return ServiceBusy("the database cannot be reached")
+        if self.is_in_the_way:
+            return ServiceBusy("others are in the way for too long")
+        return StoreUnreachable("the database cannot be reached")
 
 
 class _Transaction(Transaction):
@@ -123,7 +129,7 @@ class _Transaction(Transaction):
     def use_signature(self, signature: Signature, *, keep: bool) -> bool:
         # Nothing depends on those of reading requests, so they are not worth a sync.
         table = "seen_signatures" if self._attempts.is_reading else "used_signatures"
-        is_new = self._use_in(table, signature, keep=keep)
+        is_new = self._use_in(table, signature, keep=keep and self._attempts.may_write)
         if not is_new and keep:
             self.repeated = signature
             if self._attempts.in_doubt is not None:
@@ -274,11 +280,14 @@ class PostgresStore(Store):
                 with self._connection(attempts) as connection:
                     return call(connection)
             except _AGAIN:
-                pass
+                attempts.is_in_the_way = True
             except _NO_ROOM as error:
-                raise StoreFull(type(error).__name__) from None
+                if not attempts.is_reading or not attempts.may_write:
+                    raise StoreFull(type(error).__name__) from None
+                attempts.may_write = False
+                continue
             except (psycopg.OperationalError, *_ELSEWHERE):
-                pass  # the connection is gone, or the server
+                attempts.is_in_the_way = False  # the connection is gone, or the server
             except psycopg.Error as error:
                 raise StoreFailed(type(error).__name__) from None
             attempts.wait()

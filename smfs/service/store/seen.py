@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from smfs.service.store.base import Signature
+from smfs.service.store.sqlite_file import is_full
 
 _SUFFIX: Final = "-seen"
 _DIGEST_BYTES: Final = 16
@@ -55,10 +56,15 @@ class Seen:
         row = (signature.timestamp, _digest(signature))
         with self._lock:
             if keep:
-                added = self._connection.execute(
-                    "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", row
-                )
-                return added.rowcount > 0
+                try:
+                    added = self._connection.execute(
+                        "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", row
+                    )
+                except sqlite3.Error as error:
+                    if not is_full(error):  # else reading goes on
+                        raise
+                else:
+                    return added.rowcount > 0
             found = self._connection.execute(
                 "SELECT 1 FROM seen WHERE timestamp = ? AND digest = ?", row
             )

@@ -19,6 +19,12 @@ BUSY_S: Final = 4.0
 
 _WAIT_S: Final = 0.05  # of one attempt to open or to read
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# A full disk is SQLITE_FULL; a quota of the file system shows as an error of writing.
+_NO_ROOM: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+)
 _CACHE_KIB: Final = 8192
 _READING_CACHE_KIB: Final = 2048  # of each, and there are several
 _STATEMENTS: Final = 256
@@ -87,6 +93,11 @@ def is_locked(error: Exception) -> bool:
     """Whether an error of SQLite only says to come back later."""
     # The lower byte is the kind, what is above it says more (SQLite, Result Codes).
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of SQLite says that there is no room, on the disk or for this user."""
+    return getattr(error, "sqlite_errorcode", 0) in _NO_ROOM
 
 
 def set_up(connection: sqlite3.Connection, path: Path, wanted: Identity | None) -> Identity:

@@ -13,18 +13,12 @@ from typing import Any, Final, Generic, TypeVar
 from smfs.errors import ServiceBusy, StoreFailed, StoreFull
 from smfs.service.store.base import Cursor, Signature, Transaction, Undone, Work
 from smfs.service.store.seen import Seen
-from smfs.service.store.sqlite_file import BUSY_S, is_locked
+from smfs.service.store.sqlite_file import BUSY_S, is_full, is_locked
 from smfs.service.store.threads import Outcome
 
 T = TypeVar("T")
 
 _PAUSES_S: Final = (0.0005, 0.001, 0.002, 0.005)  # between looks whether the lock is free
-# A full disk is SQLITE_FULL; a quota of the file system shows as an error of writing.
-_NO_ROOM: Final = (
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-)
 
 
 class SqliteTransaction(Transaction):
@@ -242,6 +236,6 @@ def translated(error: sqlite3.Error) -> Exception:
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     if is_locked(error):
         return ServiceBusy("another process keeps the database locked")
-    if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
+    if is_full(error):
         return StoreFull(name)
     return StoreFailed(name)

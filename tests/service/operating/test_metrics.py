@@ -12,8 +12,16 @@ from typing import Any
 
 import pytest
 
-from smfs.errors import InvalidInput, ServiceBusy
+from smfs.errors import (
+    InvalidInput,
+    OutcomeUnknown,
+    ServiceBusy,
+    StoreFailed,
+    StoreFull,
+    StoreUnreachable,
+)
 from smfs.protocol import requests
+from smfs.service.answers import fault_of
 from smfs.service.meters import HookOutcome, Limit, Meters, NoMeters, StoreFault
 from smfs.service.operating import Operating, OperatingOptions, PrometheusMeters
 from tests.service.operating.backed import Backed, Samples, figure, parsed
@@ -100,6 +108,19 @@ async def test_what_the_service_counts_is_shown(
     assert figure(samples, "smfs_store_errors_total", kind="busy") == 1
     assert figure(samples, "smfs_hooks_total", outcome="dropped") == 1
     assert figure(samples, "smfs_limited_total", reason="connections") == 2
+
+
+def test_every_fault_of_the_store_counts_as_what_it_is() -> None:
+    """And there is no kind that nothing counts as."""
+    kinds: dict[StoreFailed | ServiceBusy, StoreFault | Limit] = {
+        ServiceBusy(): StoreFault.BUSY,
+        OutcomeUnknown(): StoreFault.BUSY,
+        StoreUnreachable(): StoreFault.UNREACHABLE,
+        StoreFull(): StoreFault.FULL,
+        StoreFailed(): StoreFault.OTHER,
+    }
+    assert {error: fault_of(error) for error in kinds} == kinds
+    assert set(kinds.values()) == set(StoreFault)
 
 
 def test_without_an_operator_nothing_is_counted() -> None:
