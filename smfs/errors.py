@@ -161,6 +161,10 @@ class TooLarge(ServiceError):
     """The content is larger than the service takes."""
 
 
+class IdTooLong(TooLarge):
+    """The secret id is longer than the service takes."""
+
+
 class QuotaExceeded(ServiceError):
     """The quota of the service is used up."""
 

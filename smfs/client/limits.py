@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from smfs.client.arguments import is_text
 from smfs.client.session import Session
-from smfs.errors import TooLarge, UnsafeSecretId
+from smfs.crypto import wtf8
+from smfs.errors import IdTooLong, TooLarge, UnsafeSecretId
 from smfs.protocol.limits import (
     DEFAULT_CONTENT_BYTES,
+    LONGEST_ID_BYTES,
     ORIGINAL_BINARY_BYTES,
     ORIGINAL_CONTENT_BYTES,
     UNSAFE_IDS,
@@ -52,13 +54,16 @@ class Limits:
         self.check_known_size(content)
 
     async def check_id(self, secret_id: str) -> None:
-        """Refuses a secret id that would break an original.
+        """Refuses a secret id that would break an original, or is longer than ours take.
 
         Raises:
-            UnsafeSecretId: when it would.
+            UnsafeSecretId, IdTooLong: when it would, or is.
             ServiceUnavailable: when the service cannot be asked what it is.
         """
         if secret_id in UNSAFE_IDS and await self._session.connection.discover() is None:
             raise UnsafeSecretId(
                 f"the id {secret_id!r} would break the service, which is an original"
             )
+        size = len(wtf8.encode(secret_id))
+        if size > LONGEST_ID_BYTES and await self._session.connection.discover() is not None:
+            raise IdTooLong(f"the id has {size} bytes; the service takes {LONGEST_ID_BYTES}")

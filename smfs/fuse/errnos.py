@@ -44,6 +44,7 @@ ERRNOS: Final[Mapping[type[errors.SmfsError], int]] = MappingProxyType(
         errors.ClosureDatePassed: errno.EINVAL,
         errors.ClosureDateFixed: errno.EPERM,
         errors.TooLarge: errno.EFBIG,
+        errors.IdTooLong: errno.ENAMETOOLONG,
         errors.QuotaExceeded: errno.EDQUOT,
         errors.UnsupportedByService: errno.EOPNOTSUPP,
         # reaching a service

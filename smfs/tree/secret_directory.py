@@ -10,6 +10,7 @@ import anyio
 from smfs.errors import (
     AccessRefused,
     DirectoryNotEmpty,
+    InvalidName,
     IsADirectory,
     NameTaken,
     NoSuchName,
@@ -204,6 +205,8 @@ class SecretDirectory(Directory):
             OperationRefused: when the software keeps the name for itself.
         """
         secret_id = self.area.namespace.id_for_new_file(path)
+        if not secret_id:
+            raise InvalidName("no secret has an empty id")
         if self.area.store.is_reserved(secret_id):
             raise OperationRefused("smfs keeps this name for itself")
         return secret_id

@@ -29,18 +29,22 @@ class StatusFile(File):
         self._context = context
         self._report = report
         self.changes = 0
+        self._reported: dict[str, Any] = {}
+        self._reported_at = self.times
+        self._length = 0
 
     def changed(self) -> None:
         """Something happened on the service: who polls is to read anew."""
         self.changes += 1
 
     def size(self) -> int:
-        """As `Node` says; the next report may have another one."""
+        """As `Node` says; a later report may be longer, and is never shorter."""
         return len(self.text())
 
     def current_times(self) -> Times:
-        """Always now."""
-        return Times.at(self._context.now())
+        """Those of the last report that differed in more than its age, however it was seen."""
+        self.text()
+        return self._reported_at
 
     async def open(self, intent: Intent) -> OpenFile:
         """As `File` says; what is read is the report of this moment."""
@@ -49,8 +53,18 @@ class StatusFile(File):
         return OpenStatus(self)
 
     def text(self) -> bytes:
-        """The report of this moment."""
-        return (json.dumps(self._report(), indent=2) + "\n").encode()
+        """The report of this moment.
+
+        Programs that copy a file take it for changed when its times or its size move meanwhile, so
+        that the passing of time alone moves neither.
+        """
+        report = self._report()
+        text = json.dumps(report, indent=2)
+        told = {**report, "age": None}
+        if told != self._reported:
+            self._reported, self._reported_at = told, Times.at(self._context.now())
+        self._length = max(self._length, len(text))
+        return (text.ljust(self._length) + "\n").encode()
 
 
 class OpenStatus(OpenBytes):

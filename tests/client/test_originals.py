@@ -10,6 +10,7 @@ import pytest
 from smfs import errors
 from smfs.client import connection
 from smfs.client.client import Client
+from smfs.protocol import limits
 from tests.client.conftest import Passing
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,16 @@ async def test_ids_that_break_an_original_are_not_sent_there(alice: Client, wire
         with pytest.raises(errors.UnsafeSecretId):
             await call
     assert set(wire.seen) == {"/.well-known/smfs"}
+
+
+async def test_an_id_that_is_too_long_is_not_sent_to_ours(alice: Client, wire: Any) -> None:
+    """Nobody knows what an original takes."""
+    longest = "x" * limits.LONGEST_ID_BYTES
+    await alice.set_secret(longest, "text")
+    wire.seen.clear()
+    with pytest.raises(errors.IdTooLong):
+        await alice.set_secret(longest + "x", "text")
+    assert not set(wire.seen) - {"/.well-known/smfs"}
 
 
 async def test_an_original_is_not_asked_to_un_share(alice: Client, bob: Client, wire: Any) -> None:

@@ -32,6 +32,8 @@ EXPECTED = {
     errors.DanglingHook: errno.EIO,
     errors.InvalidHookTarget: errno.EIO,
     errors.NoSecretId: errno.EINVAL,
+    errors.IdTooLong: errno.ENAMETOOLONG,
+    errors.StoreUnreachable: errno.ETIMEDOUT,
     errors.ClosureDatePassed: errno.EINVAL,
     errors.ClosureDateFixed: errno.EPERM,
     errors.InvalidPoint: errno.EINVAL,

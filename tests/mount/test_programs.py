@@ -211,6 +211,16 @@ def test_what_needs_a_hard_link_says_so(home: Home, folder: Path) -> None:
     assert home.do("cat", folder / "hosts") == hosts
 
 
+def test_tar_takes_nothing_for_changed(home: Home, mounted: Path) -> None:
+    """`.status`, too, is what it was unless something has happened, which it does now and then."""
+    script = "for each in 1 2 3; do tar cf - . | cat >/dev/null; e=${PIPESTATUS[0]}; "
+    script += "((e)) || exit 0; done; exit $e"
+
+    outcome = home.bash(script, cwd=mounted)
+
+    assert outcome.code == 0, outcome
+
+
 def test_df_and_du(home: Home, folder: Path, mounted: Path) -> None:
     """A total that is no nonsense, something free, and what the files use."""
     home.do("tee", folder / "f", stdin=b"x" * 5000)

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from smfs.errors import NameTaken, NoSuchName, OperationRefused
+from smfs.errors import (
+    IdTooLong,
+    InvalidName,
+    NameTaken,
+    NoSuchName,
+    OperationRefused,
+    SmfsError,
+)
 from smfs.tree.node import Intent
 
 pytestmark = pytest.mark.trio
@@ -30,6 +37,25 @@ async def test_a_shells_echo_makes_one_upload(own: Kernel) -> None:
     await own.write("own/a", b"y\n")
 
     assert own.wire.requests["setSecret"] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("own/%-", InvalidName),
+        ("own/" + "/".join(["d" * 200] * 41), IdTooLong),
+    ],
+)
+async def test_a_name_that_no_service_takes_is_refused_at_once(
+    own: Kernel, path: str, error: type[SmfsError]
+) -> None:
+    """Nobody writes what cannot be uploaded."""
+    parts = path.split("/")
+    for end in range(2, len(parts)):
+        await own.mkdir("/".join(parts[:end]))
+    with pytest.raises(error):
+        await own.create(path)
+    assert own.status()["unsent"] == []
 
 
 async def test_nobody_sees_a_file_empty_while_it_is_written(world: World, own: Kernel) -> None:
