@@ -92,6 +92,11 @@ def unmount(path: Path, *, lazy: bool = False) -> None:
     )
     if finished.returncode != 0:
         said = finished.stderr.decode(errors="replace").strip().partition(": ")[2]
+        if os.strerror(errno.EBUSY) in said:
+            raise MountError(
+                f"{path} is busy: programs still use it; `smfs umount --lazy {path}` takes it "
+                "away all the same"
+            )
         raise MountError(f"{path} cannot be unmounted: {said or 'fusermount3 failed'}")
 
 
