@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,22 +34,24 @@ def serve_mount(
 
     from smfs.cli.session import open_view
     from smfs.crypto.keyfile import load_key
-    from smfs.fuse.mounting import prepare_mountpoint, run_mount
+    from smfs.fuse.mounting import claimed_mountpoint, run_mount
     from smfs.tree.tree import Tree
 
     identity = load_key(settings.key_file)
-    mountpoint = prepare_mountpoint(directory)
-    # A process that stays would keep the directory it was started in from being unmounted.
-    os.chdir("/")
 
-    async def serve() -> None:
+    async def serve(mountpoint: Path, claim: ExitStack) -> None:
         async with open_view(settings, identity, for_mount=True) as view, Tree(view) as tree:
             await run_mount(
                 mountpoint,
                 tree,
                 allow_other=allow_other,
                 kernel_cache=settings.kernel_cache,
+                on_mounted=claim.close,
                 on_ready=on_ready,
             )
 
-    trio.run(serve)
+    with ExitStack() as claim:
+        mountpoint = claim.enter_context(claimed_mountpoint(directory))
+        # A process that stays would keep the directory it was started in from being unmounted.
+        os.chdir("/")
+        trio.run(serve, mountpoint, claim)

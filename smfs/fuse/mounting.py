@@ -17,13 +17,13 @@ from smfs.errors import MountError
 from smfs.fuse.echoing import EchoCalls
 from smfs.fuse.invalidation import Invalidator
 from smfs.fuse.mountinfo import mount_at
-from smfs.fuse.mountpoints import KIND, prepare_mountpoint, unmount
+from smfs.fuse.mountpoints import KIND, claimed_mountpoint, prepare_mountpoint, unmount
 from smfs.fuse.operations import MountOperations
 
 if TYPE_CHECKING:
     from smfs.tree.tree import Tree
 
-__all__ = ["prepare_mountpoint", "run_mount", "unmount"]
+__all__ = ["claimed_mountpoint", "prepare_mountpoint", "run_mount", "unmount"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ async def run_mount(
     *,
     allow_other: bool = False,
     kernel_cache: bool = True,
+    on_mounted: Callable[[], None] | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Mounts a tree and serves it until it is unmounted, or SIGTERM, SIGINT or SIGHUP comes.
@@ -55,10 +56,11 @@ async def run_mount(
     `GRACE` seconds more, so that their closing is answered; a second signal cuts that short.
 
     Args:
-        mountpoint: what `prepare_mountpoint` returned.
+        mountpoint: what `claimed_mountpoint` yielded.
         tree: entered already, and left by the caller afterwards, which uploads what is unsent.
         allow_other: let every user in.
         kernel_cache: let the kernel keep pages, names and attributes.
+        on_mounted: called once when the kernel lists the mount, which does not answer yet.
         on_ready: called once when the mount answers.
 
     Raises:
@@ -73,6 +75,8 @@ async def run_mount(
     )
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         _mount(operations, mountpoint, allow_other=allow_other)
+        if on_mounted is not None:
+            on_mounted()
         device = _device(mountpoint)
         try:
             async with (

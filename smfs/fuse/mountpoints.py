@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +22,35 @@ KIND: Final = "fuse.smfs"
 
 _DEVICE: Final = Path("/dev/fuse")
 _PROGRAM: Final = "fusermount3"
+_LOCK_TIME: Final = 10.0  # seconds; whoever has the lock is about to mount
+_PAUSE: Final = 0.05
 
 
 def prepare_mountpoint(path: Path) -> Path:
-    """Makes a directory ready to be mounted on: it is there, ours, empty, and nothing is on it.
-
-    A missing directory is made; what a mount left behind whose process died is unmounted.
+    """Makes a directory ready to be mounted on, as `claimed_mountpoint` does, and claims nothing.
 
     Returns:
+        the directory, absolute and without symbolic links.
+
+    Raises:
+        MountError: when it cannot be mounted on; one line that says what to do.
+    """
+    with claimed_mountpoint(path) as mountpoint:
+        return mountpoint
+
+
+@contextmanager
+def claimed_mountpoint(path: Path) -> Iterator[Path]:
+    """Makes a directory ready to be mounted on: it is there, ours, empty, and nothing is on it.
+
+    A missing directory is made; what a mount left behind whose process died is unmounted. As long
+    as the block lasts, which is to end when the mount is there, the directory is claimed: who else
+    wants it waits, and then finds it mounted.
+
+    Args:
+        path: the directory, as it was named.
+
+    Yields:
         the directory, absolute and without symbolic links.
 
     Raises:
@@ -34,15 +59,18 @@ def prepare_mountpoint(path: Path) -> Path:
     _check_programs()
     mountpoint = resolve(path)
     clear_stale(mountpoint)
-    mounted = mount_at(mountpoint)
-    if mounted is not None and mounted.kind == KIND:
-        raise MountError(f"{path} is mounted already; `smfs umount {path}` unmounts it")
-    try:
-        _make(mountpoint)
-        _check_directory(mountpoint)
-    except OSError as error:
-        raise MountError(f"{path} cannot be mounted on: {error.strerror}") from None
-    return mountpoint
+    _refuse_mounted(path, mountpoint)
+    with ExitStack() as claim:
+        try:
+            _make(mountpoint)
+            is_ours = _lock(mountpoint, claim)
+            _refuse_mounted(path, mountpoint)
+            _check_directory(mountpoint)
+        except OSError as error:
+            raise MountError(f"{path} cannot be mounted on: {error.strerror}") from None
+        if not is_ours:
+            raise MountError(f"{path} is locked by another program: it may be mounting; try again")
+        yield mountpoint
 
 
 def resolve(path: Path) -> Path:
@@ -54,10 +82,15 @@ def clear_stale(mountpoint: Path) -> None:
     """Unmounts what is left of a mount whose process died; leaves everything else alone."""
     if not is_stale(mountpoint):
         return
-    mounted = mount_at(mountpoint)
-    if mounted is None or mounted.kind != KIND:
-        raise MountError(f"{mountpoint} is a dead mount of another program: unmount it first")
-    unmount(mountpoint, lazy=True)
+    with ExitStack() as lock:
+        # A dead mount cannot be opened, and so not be locked.
+        _lock(mountpoint.parent, lock)
+        if not is_stale(mountpoint):
+            return  # somebody else has cleared it, and may have mounted there again
+        mounted = mount_at(mountpoint)
+        if mounted is None or mounted.kind != KIND:
+            raise MountError(f"{mountpoint} is a dead mount of another program: unmount it first")
+        unmount(mountpoint, lazy=True)
 
 
 def is_stale(mountpoint: Path) -> bool:
@@ -100,6 +133,40 @@ def unmount(path: Path, *, lazy: bool = False) -> None:
         raise MountError(f"{path} cannot be unmounted: {said or 'fusermount3 failed'}")
 
 
+def _refuse_mounted(path: Path, mountpoint: Path) -> None:
+    mounted = mount_at(mountpoint)
+    if mounted is not None and mounted.kind == KIND:
+        raise MountError(f"{path} is mounted already; `smfs umount {path}` unmounts it")
+
+
+def _lock(directory: Path, stack: ExitStack) -> bool:
+    """Locks a directory against all others that do, until `stack` is closed.
+
+    Returns:
+        False when somebody else has kept it locked. True also where there are no such locks, as on
+        some network filesystems: one goes on without.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        return _wait_for_lock(descriptor)
+    except OSError:
+        return True
+
+
+def _wait_for_lock(descriptor: int) -> bool:
+    end = time.monotonic() + _LOCK_TIME
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+        else:
+            return True
+        time.sleep(_PAUSE)
+
+
 def _check_programs() -> None:
     _program()
     try:
@@ -124,7 +191,7 @@ def _make(mountpoint: Path) -> None:
         return
     if not mountpoint.parent.is_dir():
         raise MountError(f"{mountpoint.parent} is no directory: make it first")
-    mountpoint.mkdir(mode=0o700)
+    mountpoint.mkdir(mode=0o700, exist_ok=True)  # somebody else may have been quicker
 
 
 def _check_directory(mountpoint: Path) -> None:

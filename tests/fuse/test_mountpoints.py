@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import stat
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from smfs.errors import MountError
 from smfs.fuse import mountpoints
 from smfs.fuse.mountinfo import mount_at
-from smfs.fuse.mountpoints import prepare_mountpoint, unmount
+from smfs.fuse.mountpoints import claimed_mountpoint, prepare_mountpoint, unmount
 
 
 def test_a_missing_directory_is_made_for_the_user_alone(tmp_path: Path) -> None:
@@ -100,3 +103,52 @@ def test_the_kernel_tells_what_is_mounted() -> None:
     assert found.kind == "proc"
     assert found.device == Path("/proc").stat().st_dev
     assert mount_at(Path("/proc/self")) is None
+
+
+def _is_locked(directory: Path) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_a_claim_keeps_others_off_while_it_lasts(tmp_path: Path) -> None:
+    """And leaves nothing open that would keep the filesystem below busy."""
+    before = set(Path("/proc/self/fd").iterdir())
+
+    with claimed_mountpoint(tmp_path / "secrets") as mountpoint:
+        assert _is_locked(mountpoint)
+
+    assert not _is_locked(mountpoint)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_directory_that_others_keep_locked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One waits, but not for ever."""
+    monkeypatch.setattr(mountpoints, "_LOCK_TIME", 0.0)
+
+    with (
+        claimed_mountpoint(tmp_path),
+        pytest.raises(MountError, match="is locked by another program"),
+    ):
+        prepare_mountpoint(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
+def test_without_locks_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Some network filesystems have none."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    assert prepare_mountpoint(tmp_path) == tmp_path

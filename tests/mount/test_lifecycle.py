@@ -162,6 +162,50 @@ def test_a_second_mount_at_one_place_is_refused(home: Home, mounted: Path) -> No
     assert home.run("ls", mounted).code == 0
 
 
+def _mount_at_once(home: Home, directory: Path) -> None:
+    """Two try to mount at one place; one does, and the other is told that it has."""
+    both = [home.start("mount", directory) for _ in range(2)]
+    home.adopt(directory)
+    told = {each.communicate(timeout=PATIENCE)[1].decode(): each.returncode for each in both}
+
+    refused = f"smfs: {directory} is mounted already; `smfs umount {directory}` unmounts it\n"
+    assert told == {"": 0, refused: 1}
+
+
+def _mounts_at(directory: Path) -> int:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return sum(line.split()[4] == str(directory) for line in lines)
+
+
+def test_of_two_that_mount_at_once_one_does(home: Home) -> None:
+    """Also where the directory has to be made; one unmount is enough afterwards."""
+    home.smfs("init")
+    for number in range(3):
+        directory = home.make("parent") / f"secrets-{number}"
+
+        _mount_at_once(home, directory)
+
+        assert _mounts_at(directory) == 1
+        assert home.run("ls", directory / "own").code == 0
+        home.unmount(directory)
+        assert mount_at(directory) is None
+
+
+def test_of_two_that_mount_at_once_after_a_crash_one_does(home: Home) -> None:
+    """Neither takes the new mount for what was left of the old one."""
+    directory = home.mount()
+    for _ in range(3):
+        process = _process_of(home, directory)
+        with _ends(process):
+            os.kill(process, signal.SIGKILL)
+
+        _mount_at_once(home, directory)
+
+        assert _mounts_at(directory) == 1
+        assert home.run("ls", directory / "own").code == 0
+    home.unmount(directory)
+
+
 def test_a_directory_that_holds_something_is_refused(home: Home) -> None:
     """In one line that says what to do."""
     directory = home.make("full")
