@@ -15,6 +15,7 @@ import click
 
 from smfs.cli import exits
 from smfs.cli.options import allow_unsigned_option, connection_options
+from smfs.cli.output import ClosedOutput
 from smfs.errors import SmfsError
 
 _MODULES: Final[Mapping[str, str]] = MappingProxyType(
@@ -111,8 +112,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         result = smfs.main(list(arguments), prog_name="smfs", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except Exception as error:  # noqa: BLE001 - the last place where an error can be told
         return _tell(exits.leaf_of(error))
     except (KeyboardInterrupt, BaseExceptionGroup):
@@ -176,6 +176,9 @@ def _prepare_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - it takes no keyword
     os.close(descriptor)
+    if sys.stdout is None:
+        # Else click would drop what is printed, and all would seem well.
+        sys.stdout = io.TextIOWrapper(ClosedOutput(), encoding="utf-8", write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -184,8 +187,7 @@ def _prepare_streams() -> None:
 def _leave_quietly() -> None:
     """Lets what is left of the output go: the interpreter would print a traceback about it."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import click
 
 from smfs.errors import InvalidInput, TooLarge
+
+_CLOSED: Final = "standard output is closed"
 
 
 def plain(text: str) -> str:
@@ -27,10 +30,31 @@ def shown_id(secret_id: str) -> str:
     return secret_id if is_plain else json.dumps(secret_id)
 
 
+class ClosedOutput(io.RawIOBase):
+    """What stands in for a standard output that is closed: nobody prints to it unnoticed."""
+
+    def writable(self) -> bool:
+        """As the text stream before it asks."""
+        return True
+
+    def write(self, _data: object) -> NoReturn:
+        """Refuses whatever is written, by InvalidInput."""
+        raise InvalidInput(_CLOSED)
+
+
+def has_output() -> bool:
+    """Whether there is a standard output."""
+    return not isinstance(getattr(sys.stdout, "buffer", None), ClosedOutput)
+
+
 def check_output() -> None:
-    """Refuses to go on without a standard output: a one-time secret would be lost."""
-    if sys.stdout is None:
-        raise InvalidInput("standard output is closed")
+    """Refuses to begin what could not tell of its end: a one-time secret would be lost.
+
+    Raises:
+        InvalidInput: when standard output is closed.
+    """
+    if not has_output():
+        raise InvalidInput(_CLOSED)
 
 
 def write_content(content: bytes) -> None:

@@ -20,7 +20,7 @@ from smfs.cli.options import (
     json_option,
     profile_option,
 )
-from smfs.cli.output import print_json
+from smfs.cli.output import check_output, print_json
 from smfs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ def init_command(*, auth_code: str | None, as_json: bool) -> None:
     with you. With --service, the profile uses that service from now on. With --auth-code, the
     space is opened there at once; for a profile that is there already, too.
     """
+    check_output()
     settings = current_settings()
     service = flags_of(click.get_current_context()).service
     if auth_code is not None and settings.key_file.exists():

@@ -10,6 +10,7 @@ import click
 
 from smfs.cli.databases import NamedDatabase, current_database, database_options
 from smfs.cli.options import current_settings
+from smfs.cli.output import has_output
 from smfs.cli.serve_help import Group, GroupedCommand
 from smfs.cli.serve_options import (
     LOG_FORMATS,
@@ -265,5 +266,6 @@ def _serve_all(settings: ServeSettings, database: Path | str, worker: Descriptor
 def _announce(settings: ServeSettings, listener: socket.socket) -> None:
     from smfs.cli.serve_listener import tell_systemd, url_of
 
-    click.echo(f"listening on {url_of(listener, has_tls=settings.tls_cert is not None)}")
+    if has_output():  # a service goes on without
+        click.echo(f"listening on {url_of(listener, has_tls=settings.tls_cert is not None)}")
     tell_systemd("READY=1")

@@ -18,7 +18,7 @@ from smfs.cli.databases import (
 )
 from smfs.cli.exits import FAILED
 from smfs.cli.options import json_option
-from smfs.cli.output import plain, print_json
+from smfs.cli.output import check_output, plain, print_json
 from smfs.cli.progress import progress_bar
 from smfs.cli.service_authcode import authcode_command
 
@@ -52,6 +52,7 @@ def migrate_command(*, dry_run: bool, as_json: bool) -> None:
     """
     from smfs.service.admin.migrating import migrate
 
+    check_output()
     place = current_place()
     done = migrate(place, is_trial=dry_run)
     if as_json:
@@ -88,6 +89,7 @@ def copy_command(source: NamedDatabase, target: NamedDatabase, *, as_json: bool)
     """
     from smfs.service.admin.copying import copy
 
+    check_output()
     if source.shows_password or target.shows_password:
         click.echo(f"smfs: {SHOWN_TO_ALL}, or PGPASSFILE", err=True)
     with progress_bar("copying") as bar:
@@ -116,6 +118,7 @@ def backup_command(file: str, *, force: bool, as_json: bool) -> None:
 
     from smfs.service.admin.backups import backup
 
+    check_output()
     with progress_bar("backup") as bar:
         copied = backup(current_place(), Path(file), bar, _now(), may_replace=force)
     _tell(copied, as_json=as_json)
@@ -138,6 +141,7 @@ def restore_command(file: str, *, as_json: bool) -> None:
 
     from smfs.service.admin.copying import copy
 
+    check_output()
     with progress_bar("restoring") as bar:
         copied = copy(Path(file), current_place(), bar, _now())
     _tell(copied, as_json=as_json)

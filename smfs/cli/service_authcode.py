@@ -124,6 +124,7 @@ def revoke_command(digests: tuple[str, ...], *, is_all: bool) -> None:
 
     if bool(digests) == is_all:
         raise click.UsageError("name either digests or --all")
+    check_output()
     place = current_place()
     count = revoke_all(place) if is_all else revoke(place, digests)
     click.echo(f"{count} taken back")

@@ -94,13 +94,74 @@ def test_a_closed_output_is_told_before_a_secret_is_used_up(program: Program) ->
     assert _without(program, ">&-", "get", "a") == (2, "smfs: standard output is closed\n")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ls", "ls --json", "ls -l", "id", "id --json", "names", "names --json", "status",
+        "serve --print-unit", "service stats", "service migrate --dry-run", "--version", "--help",
+        "ls --help",
+    ],
+)  # fmt: skip
+def test_a_closed_output_is_told_by_all_that_print(program: Program, line: str) -> None:
+    """Who reads nothing is not to think that there is nothing."""
+    node_id = program.must("init")
+    program.must("set", "a", stdin=b"x")
+    program.must("name", "bob", node_id)
+
+    assert _without(program, ">&-", *line.split()) == (2, "smfs: standard output is closed\n")
+
+
+def test_a_closed_output_is_told_before_anything_is_made(program: Program) -> None:
+    """Whoever tries again with an output finds nothing in the way."""
+    told = (2, "smfs: standard output is closed\n")
+    assert _without(program, ">&-", "init") == told
+    program.must("init")
+    program.must("ls")
+
+    backup = str(program.home / "backup.db")
+    assert _without(program, ">&-", "service", "backup", backup) == told
+
+    program.must("service", "backup", backup)
+
+
+def test_what_prints_nothing_needs_no_output(program: Program) -> None:
+    """It does its work as ever."""
+    program.must("init")
+    directory = str(program.home / "secrets")
+    node_id = program.must("id")
+
+    for line in (
+        ("set", "a"), ("name", "bob", node_id), ("accept", node_id), ("share", node_id, "b"),
+        ("unshare", node_id, "b"), ("deny", node_id), ("name", "--delete", "bob"),
+        ("mount", directory), ("lock", directory), ("umount", directory), ("rm", "a"), ("ls",),
+    ):  # fmt: skip
+        assert _without(program, ">&-", *line) == (0, ""), line
+
+
+def test_a_service_goes_on_without_an_output(program: Program) -> None:
+    """It says elsewhere what it has to say, and answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(program.home / "notify"))
+        manager.settimeout(PATIENCE)
+        with subprocess.Popen(
+            ["sh", "-c", 'exec "$@" >&-', "sh", program.path, "serve", "--listen=127.0.0.1:0"],
+            env=program.environment | {"NOTIFY_SOCKET": str(program.home / "notify")},
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert manager.recv(100) == b"READY=1"
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, b"closed" in err) == (0, False)
+
+
 def test_the_database_never_gets_the_number_of_a_closed_stream(program: Program) -> None:
     """What is printed to it would be written into the database."""
     program.must("init")
     program.must("set", "a", stdin=b"x")
 
-    for stream in ("<&-", ">&-", "2>&-"):
-        assert _without(program, stream, "ls")[0] == 0
+    for stream, code in (("<&-", 0), (">&-", 2), ("2>&-", 0)):
+        assert _without(program, stream, "ls")[0] == code
 
     assert program.must("get", "a") == "x"
 
