@@ -67,6 +67,8 @@ def exit_code_of(error: errors.SmfsError) -> int:
 def told(error: errors.SmfsError) -> str:
     """The one line that a person gets to read."""
     text = plain(" ".join(str(error).split())) or type(error).__name__
+    if isinstance(error, errors.InvalidPoint):
+        return f"this is no node id to which anything can be encrypted: {text}"
     if isinstance(error, errors.UnsignedSecret):
         return f"{text} (`--allow-unsigned`, or `allow_unsigned` of the profile, allows it)"
     return text

@@ -69,6 +69,13 @@ def test_an_unsigned_secret_names_what_allows_it() -> None:
     assert "allow_unsigned" in told(errors.UnsignedSecret("no signature"))
 
 
+def test_a_node_id_that_is_no_point_is_told_in_words() -> None:
+    """Which one, and what is wrong with it."""
+    told_of_it = told(errors.InvalidPoint("ab" * 32))
+
+    assert told_of_it == f"this is no node id to which anything can be encrypted: {'ab' * 32}"
+
+
 def test_a_group_is_what_is_in_it() -> None:
     """Task groups wrap even a single error."""
     inner = errors.SecretNotFound("x")

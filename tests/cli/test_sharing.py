@@ -50,6 +50,16 @@ def bob(program: Program, service: str) -> Node:
     return Node(program, "bob", service)
 
 
+@pytest.mark.parametrize("node_id", ["ab" * 32, "00" * 32])
+def test_a_node_id_that_is_no_point_is_told_in_words(alice: Node, node_id: str) -> None:
+    """64 hex digits do not make a key."""
+    outcome = alice("share", node_id, "a", stdin=b"x")
+
+    assert outcome.code == 1
+    told = f"smfs: this is no node id to which anything can be encrypted: {node_id}\n"
+    assert outcome.err == told
+
+
 def test_share_read_unshare(alice: Node, bob: Node) -> None:
     """The whole way, and what each of them sees of it."""
     bob.must("accept", alice.node_id)
