@@ -30,7 +30,7 @@ def share_command(node: str, secret_id: str, *, once: bool) -> None:
     """Share a secret with a node.
 
     It is what comes on standard input, byte for byte; on a terminal it is asked for.
-        NODE must have accepted you before. Sharing under an ID again replaces what was there.
+    NODE must have accepted you before. Sharing under an ID again replaces what was there.
     """
     settings = current_settings()
     content = content_to_store(settings)

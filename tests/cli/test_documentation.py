@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_every_option_is_described_and_no_other(name: str) -> None:
     assert all(
         option in described for option in options - EVERYWHERE if option not in {"-f", "--long"}
     )
+
+
+@pytest.mark.parametrize("words", ["", *sorted(GROUPS), *COMMANDS])
+def test_every_help_is_plain_paragraphs(words: str) -> None:
+    """A line that stands further in than the first would leave a gap within the text."""
+    found: click.Command = smfs
+    for word in words.split():
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), word)
+        assert inner is not None
+        found = inner
+
+    texts = [each.help or "" for each in found.params if isinstance(each, click.Option)]
+    for text in (inspect.cleandoc(found.help or ""), *texts):
+        assert not re.search(r"^ |[^\n]  ", text, re.MULTILINE)
 
 
 def test_the_example_of_a_file_is_one(tmp_path: Path) -> None:
