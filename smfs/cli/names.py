@@ -62,7 +62,7 @@ def complete_petname(
     examples=("smfs name bob NODE", "smfs name --delete bob"),
 )
 @click.argument("petname", metavar="PETNAME", type=as_petname, shell_complete=complete_petname)
-@click.argument("node", metavar="NODE", type=as_node, required=False)
+@click.argument("node", metavar="[NODE]", type=as_node, required=False)
 @click.option("--delete", "is_gone", is_flag=True, help="Take the name away.")
 @connection_options
 def name_command(petname: str, node: str | None, *, is_gone: bool) -> None:

@@ -68,6 +68,18 @@ def test_every_option_is_described_and_no_other(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_is_described(name: str) -> None:
+    """In the synopsis as in the help, in brackets if it may be left out."""
+    command = COMMANDS[name]
+    context = click.Context(command)
+    for each in command.params:
+        if isinstance(each, click.Argument):
+            shown = each.make_metavar(context)
+            assert shown in SYNOPSES[name].split()
+            assert shown.startswith("[") or each.required or shown.endswith("...")
+
+
 @pytest.mark.parametrize("words", ["", *sorted(GROUPS), *COMMANDS])
 def test_every_help_is_plain_paragraphs(words: str) -> None:
     """A line that stands further in than the first would leave a gap within the text."""
