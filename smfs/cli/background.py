@@ -6,6 +6,7 @@ Nothing forks an event loop: the program starts itself anew.
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import select
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from smfs.cli.exits import ReportedFailure, exit_code_of, leaf_of, told
 from smfs.cli.foreground import serve_mount
 from smfs.cli.logs import log_to, open_private
-from smfs.errors import MountError, SmfsError
+from smfs.errors import ConfigError, MountError, SmfsError
 
 if TYPE_CHECKING:
     from smfs.config import Flags, Settings
@@ -37,11 +38,12 @@ def start_in_background(
     Raises:
         ReportedFailure: when the process says that it cannot.
         MountError: when it says nothing.
+        ConfigError: when its log cannot be written.
     """
-    settings.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = _opened_log(settings.log_file)
     reading, writing = os.pipe()
     try:
-        with open_private(settings.log_file) as log:
+        with log:
             process = subprocess.Popen(  # noqa: S603 - this very program
                 _arguments(settings, flags, directory, allow_other=allow_other, ready_fd=writing),
                 stdin=subprocess.DEVNULL,
@@ -54,6 +56,14 @@ def start_in_background(
         _wait_until_ready(process, reading, settings)
     finally:
         os.close(reading)
+
+
+def _opened_log(path: Path) -> io.TextIOWrapper:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open_private(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write the log {path}: {error.strerror}") from None
 
 
 def _arguments(

@@ -171,6 +171,20 @@ def test_wrong_configuration_of_the_background_is_2(program: Program) -> None:
     assert len(outcome.err.splitlines()) == 1
 
 
+def test_a_log_that_cannot_be_written_is_told_as_wrong_configuration(program: Program) -> None:
+    """What cannot be written, and why, as for any other file."""
+    program.must("init")
+    (program.home / "state").touch()
+
+    outcome = program("mount", program.home / "secrets")
+
+    log = program.home / "state/smfs/default.log"
+    assert (outcome.code, outcome.err) == (
+        2,
+        f"smfs: cannot write the log {log}: Not a directory\n",
+    )
+
+
 def test_one_identity_may_be_mounted_twice(mount: Mount) -> None:
     """What one mount wrote is in the other."""
     one, other = mount(), mount()
