@@ -88,6 +88,13 @@ class _PrivateFile(logging.FileHandler):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open_private(path)
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """As the log calls it; one that cannot be opened is as one that cannot be written."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
 
 def describe(error: BaseException | None) -> str:
     """The type of an error and where it came from, without its text."""

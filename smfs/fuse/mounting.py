@@ -17,13 +17,13 @@ from smfs.errors import MountError
 from smfs.fuse.echoing import EchoCalls
 from smfs.fuse.invalidation import Invalidator
 from smfs.fuse.mountinfo import mount_at
-from smfs.fuse.mountpoints import KIND, claimed_mountpoint, prepare_mountpoint, unmount
+from smfs.fuse.mountpoints import KIND, claimed_mountpoint, unmount
 from smfs.fuse.operations import MountOperations
 
 if TYPE_CHECKING:
     from smfs.tree.tree import Tree
 
-__all__ = ["claimed_mountpoint", "prepare_mountpoint", "run_mount", "unmount"]
+__all__ = ["claimed_mountpoint", "run_mount", "unmount"]
 
 _log: Final = logging.getLogger(__name__)
 

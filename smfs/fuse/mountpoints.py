@@ -26,19 +26,6 @@ _LOCK_TIME: Final = 10.0  # seconds; whoever has the lock is about to mount
 _PAUSE: Final = 0.05
 
 
-def prepare_mountpoint(path: Path) -> Path:
-    """Makes a directory ready to be mounted on, as `claimed_mountpoint` does, and claims nothing.
-
-    Returns:
-        the directory, absolute and without symbolic links.
-
-    Raises:
-        MountError: when it cannot be mounted on; one line that says what to do.
-    """
-    with claimed_mountpoint(path) as mountpoint:
-        return mountpoint
-
-
 @contextmanager
 def claimed_mountpoint(path: Path) -> Iterator[Path]:
     """Makes a directory ready to be mounted on: it is there, ours, empty, and nothing is on it.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,3 +83,20 @@ def test_a_line_of_text_stays_one_line() -> None:
         record("a\nsmfs: b\x1b[31m\r", request_id="7f\n", client="")
     )
     assert line == "smfs: a\\nsmfs: b\\x1b[31m\\r request_id=7f\\n"
+
+
+def test_a_log_that_cannot_be_written_ends_no_command(tmp_path: Path) -> None:
+    """Nor prints what was to be logged elsewhere."""
+    (tmp_path / "file").touch()
+    program = (
+        "import logging, pathlib, sys; from smfs.cli.logs import log_to\n"
+        "log_to(pathlib.Path(sys.argv[1]))\n"
+        "logging.getLogger('smfs.x').warning('told')\n"
+        "print('done')\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "file" / "x.log"],
+        capture_output=True,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, b"done\n", b"")

@@ -13,12 +13,18 @@ import pytest
 from smfs.errors import MountError
 from smfs.fuse import mountpoints
 from smfs.fuse.mountinfo import mount_at
-from smfs.fuse.mountpoints import claimed_mountpoint, prepare_mountpoint, unmount
+from smfs.fuse.mountpoints import claimed_mountpoint, unmount
+
+
+def prepared(path: Path) -> Path:
+    """The directory, made ready and claimed no more."""
+    with claimed_mountpoint(path) as mountpoint:
+        return mountpoint
 
 
 def test_a_missing_directory_is_made_for_the_user_alone(tmp_path: Path) -> None:
     """Whoever mounts on a new path needs no mkdir."""
-    made = prepare_mountpoint(tmp_path / "secrets")
+    made = prepared(tmp_path / "secrets")
 
     assert made == tmp_path / "secrets"
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
@@ -28,7 +34,7 @@ def test_an_empty_directory_is_taken_as_it_is(tmp_path: Path) -> None:
     """What is there keeps its mode."""
     (tmp_path / "secrets").mkdir(mode=0o755)
 
-    prepare_mountpoint(tmp_path / "secrets")
+    prepared(tmp_path / "secrets")
 
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o755
 
@@ -38,7 +44,7 @@ def test_a_link_to_a_directory_is_followed(tmp_path: Path) -> None:
     (tmp_path / "true").mkdir()
     (tmp_path / "link").symlink_to("true")
 
-    assert prepare_mountpoint(tmp_path / "link") == tmp_path / "true"
+    assert prepared(tmp_path / "link") == tmp_path / "true"
 
 
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
@@ -46,7 +52,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(MountError, match="is not empty: choose an empty directory"):
-        prepare_mountpoint(tmp_path)
+        prepared(tmp_path)
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
@@ -54,13 +60,13 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(MountError, match="is no directory: choose another place"):
-        prepare_mountpoint(tmp_path / "file")
+        prepared(tmp_path / "file")
 
 
 def test_a_path_without_a_parent_is_refused(tmp_path: Path) -> None:
     """A mistyped path shall make no chain of directories."""
     with pytest.raises(MountError, match="is no directory: make it first"):
-        prepare_mountpoint(tmp_path / "missing" / "secrets")
+        prepared(tmp_path / "missing" / "secrets")
 
 
 def test_a_missing_fusermount_is_told_with_what_to_do(
@@ -70,7 +76,7 @@ def test_a_missing_fusermount_is_told_with_what_to_do(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(MountError, match=r"fusermount3 is missing: .*apt-get install fuse3"):
-        prepare_mountpoint(tmp_path / "secrets")
+        prepared(tmp_path / "secrets")
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file"])
@@ -84,7 +90,7 @@ def test_a_missing_device_is_told_with_what_to_do(
     monkeypatch.setattr(mountpoints, "_DEVICE", device)
 
     with pytest.raises(MountError, match=r"fuse is missing: .*modprobe fuse"):
-        prepare_mountpoint(tmp_path / "secrets")
+        prepared(tmp_path / "secrets")
 
 
 def test_what_is_no_mount_of_ours_is_not_unmounted(tmp_path: Path) -> None:
@@ -137,7 +143,7 @@ def test_a_directory_that_others_keep_locked_is_refused(
         claimed_mountpoint(tmp_path),
         pytest.raises(MountError, match="is locked by another program"),
     ):
-        prepare_mountpoint(tmp_path)
+        prepared(tmp_path)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
@@ -151,4 +157,4 @@ def test_without_locks_one_goes_on(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
 
-    assert prepare_mountpoint(tmp_path) == tmp_path
+    assert prepared(tmp_path) == tmp_path

@@ -20,7 +20,7 @@ from smfs import config
 from smfs.cli.logs import log_to
 from smfs.cli.session import open_view
 from smfs.crypto.keyfile import load_key
-from smfs.fuse.mounting import prepare_mountpoint, run_mount
+from smfs.fuse.mounting import claimed_mountpoint, run_mount
 from smfs.tree.happenings import Happening, Kind
 from smfs.tree.node import ROOT_INODE, Node
 from smfs.tree.open_secret import OpenSecret
@@ -145,8 +145,8 @@ async def _serve(profile: str, mountpoint: Path, on_ready: Callable[[], None]) -
 
 def main() -> None:
     """teller.py PROFILE DIR."""
-    mountpoint = prepare_mountpoint(Path(sys.argv[2]))
-    os.chdir("/")
+    with claimed_mountpoint(Path(sys.argv[2])) as mountpoint:
+        os.chdir("/")
 
     def ready() -> None:
         sys.stdout.write("ready\n")
