@@ -10,9 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from smfs.errors import ConfigError
 from smfs.service.admin.database import Database, Row, filling, reading
 from smfs.service.admin.progress import Progress
 from smfs.service.admin.tables import Table, tables
+from smfs.service.store import is_url
 
 LEFT_BEHIND: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -76,15 +78,49 @@ def copy(source: Path | str, target: Path | str, progress: Progress, now: int) -
         now: ms since 1970.
 
     Raises:
-        ConfigError: when one of them cannot be used, or the target is not empty.
+        ConfigError: when one of them cannot be used, both are the same, or the target is not empty.
         ServiceUnavailable: when one cannot be reached or is locked.
         StoreFailed: when one is broken, or full.
     """
+    if is_same(source, target):
+        raise ConfigError(f"source and target are the same {_shown(target)}")
     with reading(source) as origin:
         # Not before: what is wrong with the source shall not make a target.
         origin.must_have_columns()
         with filling(target) as destination:
             return copy_rows(origin, destination, progress, now)
+
+
+def is_same(source: Path | str, target: Path | str) -> bool:
+    """Whether two places are the same one, as far as can be told without a connection.
+
+    Args:
+        source: a file or a URL.
+        target: likewise; it need not be there.
+    """
+    if is_url(source) or is_url(target):
+        return is_url(source) and is_url(target) and _parts(source) == _parts(target)
+    try:
+        return Path(source).samefile(target)
+    except OSError:
+        # One of them is not there, or cannot be looked at.
+        return False
+
+
+def _parts(url: Path | str) -> dict[str, Any]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    from smfs.service.store.postgres_database import complete
+
+    return conninfo_to_dict(complete(str(url))) | {"password": None}
+
+
+def _shown(place: Path | str) -> str:
+    if not is_url(place):
+        return f"file, {place}"
+    from smfs.service.store.postgres_database import complete, shown
+
+    return f"database, {shown(complete(str(place)))}"
 
 
 def copy_rows(source: Database, target: Database, progress: Progress, now: int) -> Copied:

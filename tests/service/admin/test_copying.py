@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from smfs.errors import ConfigError, SmfsError
+from smfs.errors import ConfigError
 from smfs.service.admin.checking import check
 from smfs.service.admin.copying import LEFT_BEHIND, copy
 from smfs.service.admin.migrating import migrate
@@ -124,11 +124,30 @@ def test_a_target_that_holds_something_is_refused(filled: Place, target: Place) 
 
 
 def test_a_database_is_not_copied_into_itself(filled: Place) -> None:
-    """Nor harmed by the attempt."""
+    """Nor harmed by the attempt, and it is told at once what is wrong."""
     before = contents(filled)
-    with pytest.raises(SmfsError):
+    with pytest.raises(ConfigError, match="source and target are the same"):
         copy(filled, filled, Silent(), START_MS)
     assert contents(filled) == before
+
+
+def test_a_link_is_the_file_too(filled_file: Path, tmp_path: Path) -> None:
+    """Of either kind, whichever of the two it is."""
+    link, other = tmp_path / "link.db", tmp_path / "other.db"
+    link.symlink_to(filled_file)
+    other.hardlink_to(filled_file)
+    for source, target in ((filled_file, link), (other, filled_file), (other, link)):
+        with pytest.raises(ConfigError, match=f"are the same file, {target}"):
+            copy(source, target, Silent(), START_MS)
+
+
+def test_the_same_url_in_other_words(filled_url: str) -> None:
+    """And no password is told."""
+    other = filled_url.replace("postgresql://smfs@", "postgres://smfs:hunter2@")
+    other += "?user=smfs"
+    with pytest.raises(ConfigError, match="are the same database, postgresql://") as raised:
+        copy(other, filled_url, Silent(), START_MS)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_source_that_is_none_makes_no_target(place: Place, tmp_path: Path) -> None:
