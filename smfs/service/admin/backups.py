@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from smfs.errors import ConfigError
 from smfs.service.admin import sqlite
-from smfs.service.admin.copying import Copied, copy_rows
+from smfs.service.admin.copying import Copied, copy_rows, is_same
 from smfs.service.admin.database import reading
 from smfs.service.admin.progress import Progress
+
+# Of what lies beside a file of SQLite while it is in use, and after its process was killed.
+_LOGS: Final = ("-wal", "-shm", "-journal")
 
 
 def backup(
@@ -28,9 +32,11 @@ def backup(
         may_replace: whether an older file of this name goes.
 
     Raises:
-        ConfigError: when the file is there already, or cannot be made; else as `copy`.
+        ConfigError: when the file is there already, is the source or a database in use, or cannot
+            be made; else as `copy`.
     """
     file = file.absolute()
+    _must_be_no_database(file, source)
     if not may_replace and os.path.lexists(file):
         raise _taken(file)
     with reading(source) as origin, _draft(file) as draft:
@@ -38,6 +44,8 @@ def backup(
         with sqlite.filling(draft, is_draft=True) as target:
             copied = copy_rows(origin, target, progress, now)
         _sync(draft)
+        # Much may have happened since the first look.
+        _must_be_no_database(file, source)
         _place(draft, file, may_replace=may_replace)
         _sync(file.parent)
     return copied
@@ -45,6 +53,24 @@ def backup(
 
 def _taken(file: Path) -> ConfigError:
     return ConfigError(f"{file} is there already, and is not overwritten")
+
+
+def _must_be_no_database(file: Path, source: Path | str) -> None:
+    """Raises ConfigError when to replace a file would harm a database.
+
+    Whoever has it open would go on writing to what has no name any more, and its log would be
+    applied to the backup.
+    """
+    if is_same(source, file):
+        raise ConfigError(f"{file} is the database itself, and is not overwritten")
+    if file.name.endswith(_LOGS):
+        raise ConfigError(f"{file} has the name of a database's log, and is not written")
+    for end in _LOGS:
+        if os.path.lexists(log := file.with_name(f"{file.name}{end}")):
+            raise ConfigError(
+                f"{file} is not written, for there is {log.name} beside it: a database is in use"
+                " there, or was not closed"
+            )
 
 
 @contextmanager

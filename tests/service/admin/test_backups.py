@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -109,6 +111,66 @@ def test_who_comes_first_is_not_overwritten(filled_file: Path, tmp_path: Path) -
         backup(filled_file, file, Meanwhile(), START_MS)
     assert file.read_text() == "precious"
     assert not list(tmp_path.glob(".backup*"))
+
+
+@pytest.mark.parametrize("kind", ["itself", "symbolic link", "hard link"])
+def test_the_source_is_not_overwritten(filled_file: Path, tmp_path: Path, kind: str) -> None:
+    """Under whatever name; it would be lost to whoever has it open."""
+    file = filled_file if kind == "itself" else tmp_path / "backup"
+    if kind == "symbolic link":
+        file.symlink_to(filled_file)
+    if kind == "hard link":
+        file.hardlink_to(filled_file)
+    before = filled_file.stat().st_ino
+    with pytest.raises(ConfigError, match="is the database itself"):
+        backup(filled_file, file, Silent(), START_MS, may_replace=True)
+    assert filled_file.stat().st_ino == file.stat().st_ino == before
+
+
+def test_a_database_in_use_is_not_overwritten(filled: Place, tmp_path: Path) -> None:
+    """Whoever has it open goes on with it, and what he writes is kept."""
+    file = tmp_path / "other.db"
+    migrate(file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as user:
+        user.execute("INSERT INTO locks VALUES (x'00')")
+        with pytest.raises(ConfigError, match=r"there is other\.db-wal beside it"):
+            backup(filled, file, Silent(), START_MS, may_replace=True)
+        user.execute("INSERT INTO locks VALUES (x'01')")
+    assert contents(file)["locks"] == [(b"\0",), (b"\1",)]
+    backup(filled, file, Silent(), START_MS, may_replace=True)
+    assert contents(file)["spaces"]
+
+
+@pytest.mark.parametrize("may_replace", [False, True])
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_no_log_of_another_database_is_applied_to_it(
+    filled_file: Path, tmp_path: Path, end: str, *, may_replace: bool
+) -> None:
+    """As one that a killed process has left; nor is such a log replaced."""
+    log = tmp_path / f"backup{end}"
+    log.write_text("precious")
+    for name, words in (("backup", "beside it"), (log.name, "the name of a database's log")):
+        with pytest.raises(ConfigError, match=words):
+            backup(filled_file, tmp_path / name, Silent(), START_MS, may_replace=may_replace)
+    assert log.read_text() == "precious"
+    assert not (tmp_path / "backup").exists()
+
+
+def test_who_begins_to_use_a_database_meanwhile_keeps_it(filled_file: Path, tmp_path: Path) -> None:
+    """It is looked at once more before it is replaced."""
+    file = tmp_path / "other.db"
+    migrate(file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as user:
+
+        class Meanwhile(Silent):
+            def begin(self, total: int) -> None:
+                user.execute("INSERT INTO locks VALUES (x'00')")
+
+        with pytest.raises(ConfigError, match="beside it"):
+            backup(filled_file, file, Meanwhile(), START_MS, may_replace=True)
+        user.execute("INSERT INTO locks VALUES (x'01')")
+    assert len(contents(file)["locks"]) == 2
+    assert not list(tmp_path.glob(".other.db*"))
 
 
 def test_a_directory_that_is_not_there_is_told(filled_file: Path, tmp_path: Path) -> None:
