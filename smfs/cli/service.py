@@ -88,13 +88,15 @@ def copy_command(source: NamedDatabase, target: NamedDatabase, *, as_json: bool)
     service, copy, and start it with TARGET.
     """
     from smfs.service.admin.copying import copy
+    from smfs.service.admin.interrupts import interruptible
 
     check_output()
     if source.shows_password or target.shows_password:
         click.echo(f"smfs: {SHOWN_TO_ALL}, or PGPASSFILE", err=True)
-    with progress_bar("copying") as bar:
-        copied = copy(source.where, target.where, bar, _now())
-    _tell(copied, as_json=as_json)
+    with interruptible() as interrupts:
+        with progress_bar("copying") as bar:
+            copied = copy(source.where, target.where, bar, _now(), interrupts)
+        _tell(copied, as_json=as_json)
 
 
 @command(
@@ -117,11 +119,13 @@ def backup_command(file: str, *, force: bool, as_json: bool) -> None:
     from pathlib import Path
 
     from smfs.service.admin.backups import backup
+    from smfs.service.admin.interrupts import interruptible
 
     check_output()
-    with progress_bar("backup") as bar:
-        copied = backup(current_place(), Path(file), bar, _now(), may_replace=force)
-    _tell(copied, as_json=as_json)
+    with interruptible() as interrupts:
+        with progress_bar("backup") as bar:
+            copied = backup(current_place(), Path(file), bar, _now(), interrupts, may_replace=force)
+        _tell(copied, as_json=as_json)
 
 
 @command(
@@ -140,11 +144,13 @@ def restore_command(file: str, *, as_json: bool) -> None:
     from pathlib import Path
 
     from smfs.service.admin.copying import copy
+    from smfs.service.admin.interrupts import interruptible
 
     check_output()
-    with progress_bar("restoring") as bar:
-        copied = copy(Path(file), current_place(), bar, _now())
-    _tell(copied, as_json=as_json)
+    with interruptible() as interrupts:
+        with progress_bar("restoring") as bar:
+            copied = copy(Path(file), current_place(), bar, _now(), interrupts)
+        _tell(copied, as_json=as_json)
 
 
 def _tell(copied: Copied, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from smfs.errors import ConfigError
 from smfs.service.admin import sqlite
 from smfs.service.admin.copying import Copied, copy_rows, is_same
 from smfs.service.admin.database import reading
+from smfs.service.admin.interrupts import Interrupts
 from smfs.service.admin.progress import Progress
 
 # Of what lies beside a file of SQLite while it is in use, and after its process was killed.
@@ -20,7 +21,13 @@ _LOGS: Final = ("-wal", "-shm", "-journal")
 
 
 def backup(
-    source: Path | str, file: Path, progress: Progress, now: int, *, may_replace: bool = False
+    source: Path | str,
+    file: Path,
+    progress: Progress,
+    now: int,
+    interrupts: Interrupts | None = None,
+    *,
+    may_replace: bool = False,
 ) -> Copied:
     """Copies a database into a new SQLite file of mode 0600, while it is in use.
 
@@ -29,6 +36,7 @@ def backup(
         file: the backup; it appears once it is complete and on disk.
         progress: as of `copy`.
         now: ms since 1970.
+        interrupts: as of `copy`; held before the file appears.
         may_replace: whether an older file of this name goes.
 
     Raises:
@@ -44,6 +52,8 @@ def backup(
         with sqlite.filling(draft, is_draft=True) as target:
             copied = copy_rows(origin, target, progress, now)
         _sync(draft)
+        if interrupts is not None:
+            interrupts.hold()
         # Much may have happened since the first look.
         _must_be_no_database(file, source)
         _place(draft, file, may_replace=may_replace)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from smfs.errors import ConfigError
 from smfs.service.admin.database import Database, Row, filling, reading
+from smfs.service.admin.interrupts import Interrupts
 from smfs.service.admin.progress import Progress
 from smfs.service.admin.tables import Table, tables
 from smfs.service.store import is_url
@@ -65,7 +66,13 @@ _CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
 )
 
 
-def copy(source: Path | str, target: Path | str, progress: Progress, now: int) -> Copied:
+def copy(
+    source: Path | str,
+    target: Path | str,
+    progress: Progress,
+    now: int,
+    interrupts: Interrupts | None = None,
+) -> Copied:
     """Copies a database, as it is at one moment, into an empty one: all of it or nothing.
 
     The service's key and the database's id, used signatures, auth codes and what was handed out
@@ -76,6 +83,7 @@ def copy(source: Path | str, target: Path | str, progress: Progress, now: int) -
         target: another one; nobody may use it yet.
         progress: told how many bytes are done.
         now: ms since 1970.
+        interrupts: of whoever would be told that nothing was copied; held before the commit.
 
     Raises:
         ConfigError: when one of them cannot be used, both are the same, or the target is not empty.
@@ -88,7 +96,10 @@ def copy(source: Path | str, target: Path | str, progress: Progress, now: int) -
         # Not before: what is wrong with the source shall not make a target.
         origin.must_have_columns()
         with filling(target) as destination:
-            return copy_rows(origin, destination, progress, now)
+            copied = copy_rows(origin, destination, progress, now)
+            if interrupts is not None:
+                interrupts.hold()
+    return copied
 
 
 def is_same(source: Path | str, target: Path | str) -> bool:
