@@ -156,6 +156,12 @@ def _translated(statement: str) -> bytes:
     return _PLACE.sub(lambda found: f"${found[1] or next(numbers)}", statement).encode()
 
 
+def _advised(kind: str) -> str:
+    if kind == sql_errors.InsufficientPrivilege.__name__:
+        return f"{kind} (grant the role rights on the tables, or make it their owner)"
+    return kind
+
+
 class PostgresStore(Store):
     """A database of PostgreSQL, which `smfs service migrate` has made.
 
@@ -181,7 +187,11 @@ class PostgresStore(Store):
         return shown(self._conninfo)
 
     async def open(self, wanted: Identity | None) -> Identity:
-        """As `Store.open`; the database must be up to date already."""
+        """As `Store.open`; the database must be up to date already.
+
+        Raises:
+            StoreFailed: when the database refuses to be read.
+        """
         del wanted
         quieten()
         self._post = poster()
@@ -204,7 +214,14 @@ class PostgresStore(Store):
         self._signals = Signals(self._conninfo, self._servers, notify=self._notify)
         attempts = _Attempts(is_reading=True)
         identify = functools.partial(identity_of, name=self.name)
-        identity: Identity = await self._run(attempts, lambda: self._attempted(attempts, identify))
+        try:
+            identity: Identity = await self._run(
+                attempts, lambda: self._attempted(attempts, identify)
+            )
+        except StoreFailed as error:
+            # Of requests the kind goes to the log; this is read by who starts the service.
+            told = f"the database {self.name} failed: {_advised(str(error))}"
+            raise type(error)(told) from None
         return identity
 
     def _configure(self, connection: _Connection) -> None:

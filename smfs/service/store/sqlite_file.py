@@ -47,7 +47,8 @@ def open_database(path: Path, wanted: Identity | None) -> tuple[sqlite3.Connecti
             return _open(path, wanted)
         except (OSError, sqlite3.Error) as error:
             if not is_locked(error):
-                raise ConfigError(f"cannot use the database {path}: {error}") from None
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise ConfigError(f"cannot use the database {path}: {reason}") from None
             if time.monotonic() >= give_up:
                 raise ServiceBusy(f"another process keeps {path} locked") from None
 
