@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from smfs.errors import ConfigError, ServiceBusy, SmfsError, StoreFailed, StoreFull
 from smfs.service.admin.database import Database, Row, make_empty
@@ -15,10 +15,7 @@ from smfs.service.admin.tables import Table
 from smfs.service.store import schema
 from smfs.service.store.base import Cursor
 from smfs.service.store.file import APPLICATION_ID, prepare
-from smfs.service.store.sqlite_file import BUSY_S, connect, is_locked, set_up
-
-# A quota of the file system, or a limit of the process, shows as an error of writing.
-_NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+from smfs.service.store.sqlite_file import BUSY_S, connect, is_full, is_locked, set_up
 
 
 class SqliteDatabase(Database):
@@ -189,6 +186,6 @@ def _translated(error: sqlite3.Error, path: Path) -> SmfsError:
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     if is_locked(error):
         return ServiceBusy(f"another process keeps {path} locked")
-    if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
+    if is_full(error):
         return StoreFull(f"no room is left for {path} ({name})")
     return StoreFailed(f"the database {path} failed: {name}")

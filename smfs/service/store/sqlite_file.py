@@ -19,7 +19,8 @@ BUSY_S: Final = 4.0
 
 _WAIT_S: Final = 0.05  # of one attempt to open or to read
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-# A full disk is SQLITE_FULL; a quota of the file system shows as an error of writing.
+# A full disk is SQLITE_FULL; a quota of the file system, or a limit of the process, shows as an
+# error of writing.
 _NO_ROOM: Final = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR_WRITE,
