@@ -7,6 +7,7 @@ around one: a variable of the environment, and a file that nobody else can read.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +31,15 @@ SHOWN_TO_ALL: Final = (
 )
 """What is said where a command line shows one."""
 
-_SCHEMES: Final = ("postgresql://", "postgres://")
+_URL: Final = re.compile(r"(postgres(?:ql)?://)(.*)", re.IGNORECASE | re.DOTALL)
+_PATH: Final = re.compile(r"\.{0,2}/(?!/)")  # whatever comes behind, this is one
+# A URL or a connection string that went wrong on its way here. As a path it would be a new, empty
+# database, whose name everybody is told, with the password in it.
+_NO_PATH: Final = re.compile(
+    r"""["'`]|postgres\w*:|.*(://|:.*@|\bSMFS_DB(_FILE)?=|password\s*=)"""
+    r"""|(.*\s)?(host|hostaddr|port|dbname|user|service)\s*=""",
+    re.IGNORECASE | re.DOTALL,
+)
 _LONGEST: Final = 4096  # bytes of the first line
 _KEY: Final = "smfs.database"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -56,9 +65,25 @@ class NamedDatabase:
         return self.is_listed and isinstance(self.where, str) and _has_password(self.where)
 
 
-def as_database(text: str) -> Path | str:
-    """A URL as it is, anything else as a path."""
-    return text if text.startswith(_SCHEMES) else Path(text)
+def as_database(text: str, source: str = "--db") -> Path | str:
+    """A URL, its scheme as libpq takes it, or a path.
+
+    Args:
+        text: what names the database; white space around it does not count.
+        source: who says so, for a person.
+
+    Raises:
+        ConfigError: when it is neither; what it is instead is not told, for it may be a password.
+    """
+    name = text.strip()
+    if url := _URL.fullmatch(name):
+        return url[1].lower() + url[2]
+    if not name or (_NO_PATH.match(name) and not _PATH.match(name)):
+        raise ConfigError(
+            f"{source} names no database: it is to be the path of a file (one with an odd name: "
+            "./NAME), or postgresql://USER@HOST/NAME without quotes around it"
+        )
+    return Path(name)
 
 
 def shown_database(where: Path | str) -> str:
@@ -109,7 +134,7 @@ def current_database() -> NamedDatabase | None:
 
     Raises:
         click.UsageError: when both options are given in the same way.
-        ConfigError: when the file cannot be used.
+        ConfigError: when the file cannot be used, or what is named is no database.
     """
     found = click.get_current_context().meta.get(_KEY, {})
     listed = {name: of for name, of in found.items() if of[1] is ParameterSource.COMMANDLINE}
@@ -118,9 +143,14 @@ def current_database() -> NamedDatabase | None:
         raise click.UsageError("--db and --db-file exclude each other")
     if "db_file" in chosen:
         path: Path = chosen["db_file"][0].absolute()
-        return NamedDatabase(as_database(_first_line(path)), file=path)
+        return NamedDatabase(as_database(_first_line(path), f"the first line of {path}"), file=path)
     if "db" in chosen:
-        return NamedDatabase(as_database(chosen["db"][0]), is_listed=bool(listed))
+        source = "--db" if listed else VARIABLE
+        return NamedDatabase(as_database(chosen["db"][0], source), is_listed=bool(listed))
+    for variable in (VARIABLE, FILE_VARIABLE):
+        # Whoever sets it means a database of his own, and not the one that there is without it.
+        if variable in os.environ:
+            raise ConfigError(f"{variable} is empty; it is to name the database, or not to be set")
     return None
 
 
@@ -138,8 +168,12 @@ def current_place() -> Path | str:
 
 
 def as_named(text: str) -> NamedDatabase:
-    """A database that an argument names."""
-    return NamedDatabase(as_database(text), is_listed=True)
+    """A database that an argument names, as click converts it."""
+    try:
+        return NamedDatabase(as_database(text, "it"), is_listed=True)
+    except ConfigError as error:
+        # click would take it for a ValueError, and show what was given.
+        raise click.BadParameter(str(error)) from None
 
 
 def _first_line(path: Path) -> str:

@@ -232,7 +232,8 @@ def _command(settings: ServeSettings, database: Path | str) -> list[str]:
     found = [sys.executable, "-P", "-m", "smfs.cli.main", "serve"]
     found += replace(settings, workers=1).arguments()
     if isinstance(database, Path):
-        found.append(f"--db={database}")
+        # Whatever it is called, an absolute path is one.
+        found.append(f"--db={database.absolute()}")
     return found
 
 
