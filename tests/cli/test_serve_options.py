@@ -101,6 +101,36 @@ def test_every_option_can_come_from_the_environment(parsed: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SMFS_SERVE_NO_ANONYMOUS", "SMFS_SERVE_ANONYMOUS=0 "),
+        ("SMFS_SERVE_NO_NOTIFY", "SMFS_SERVE_NOTIFY=0 "),
+        ("SMFS_SERVE_NO_ACCESS_LOG", "SMFS_SERVE_ACCESS_LOG=0 "),
+        ("SMFS_SERVE_TRUSTED_PROXIES", "SMFS_SERVE_TRUSTED_PROXY "),
+        ("SMFS_SERVE_DB", "SMFS_DB "),
+        ("SMFS_SERVE_METRICS_TOKEN", "SMFS_METRICS_TOKEN "),
+        ("SMFS_SERVE_PORT_6999_TCP", ""),
+        ("SMFS_SERVE_", ""),
+    ],
+)
+def test_a_variable_that_is_no_option_is_refused(parsed: Any, name: str, meant: str) -> None:
+    """Whoever has set it would believe that the service keeps to it; its value is not told."""
+    with pytest.raises(click.UsageError, match=f"^{name} of the environment stands") as refused:
+        parsed(**{name: "geheim"})
+    assert meant in refused.value.message
+    assert "geheim" not in refused.value.message
+
+
+def test_the_program_refuses_a_variable_that_is_no_option(program: Program) -> None:
+    """As wrong usage; its help comes in any case."""
+    program.environment["SMFS_SERVE_NO_ANONYMOUS"] = "1"
+    outcome = program("serve", "--print-unit")
+    assert (outcome.code, outcome.out) == (2, b"")
+    assert "SMFS_SERVE_ANONYMOUS=0" in outcome.err
+    program.must("serve", "--help")
+
+
+@pytest.mark.parametrize(
     ("argument", "expected"),
     [
         ("10", Rate(10, 50)),
