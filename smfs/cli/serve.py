@@ -15,6 +15,7 @@ from smfs.cli.serve_help import Group, GroupedCommand
 from smfs.cli.serve_options import (
     LOG_FORMATS,
     LOG_LEVELS,
+    Seconds,
     ServeSettings,
     as_address,
     as_limit,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _DEFAULT: Final = ServeSettings()
 _MOST_WORKERS: Final = 256
-_LONGEST_S: Final = 3600.0
 
 _listening = Group("Listening")
 _ending = Group("Ending")
@@ -97,7 +97,7 @@ def _descriptors(argument: str) -> Descriptors:
 @_ending.option(
     "--drain-delay",
     metavar="SECONDS",
-    type=click.FloatRange(0, _LONGEST_S),
+    type=Seconds(),
     default=_DEFAULT.drain_delay,
     show_default=True,
     help="How long to go on after SIGTERM, while /readyz says 503.",
@@ -105,7 +105,7 @@ def _descriptors(argument: str) -> Descriptors:
 @_ending.option(
     "--grace",
     metavar="SECONDS",
-    type=click.FloatRange(0, _LONGEST_S),
+    type=Seconds(),
     default=_DEFAULT.grace,
     show_default=True,
     help="How long the requests under way have then.",

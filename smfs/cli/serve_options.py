@@ -26,6 +26,7 @@ METRICS_TOKEN: Final = "SMFS_METRICS_TOKEN"  # noqa: S105 - the name of one
 LOG_FORMATS: Final = ("text", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
+_LONGEST_S: Final = 3600.0
 _BURST_S: Final = 5  # seconds of a rate that may come at once, where no burst is named
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -131,6 +132,22 @@ def _as_options(name: str, value: Any) -> list[str]:
     if isinstance(value, tuple):
         return [f"--{name}={each}" for each in value]
     return [f"--{name}={0 if value is None else value}"]
+
+
+class Seconds(click.FloatRange):
+    """Seconds from 0 up to an hour, as click converts them."""
+
+    def __init__(self) -> None:
+        super().__init__(0, _LONGEST_S)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """As click calls it; `nan`, which no comparison finds out of range, is refused."""
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return found
 
 
 def _parsed(convert: Callable[[str], Any]) -> Callable[[Any], Any]:

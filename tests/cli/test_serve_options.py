@@ -130,6 +130,14 @@ def test_the_program_refuses_a_variable_that_is_no_option(program: Program) -> N
     program.must("serve", "--help")
 
 
+@pytest.mark.parametrize("option", ["--grace", "--drain-delay"])
+@pytest.mark.parametrize("seconds", ["nan", "-nan", "inf", "-inf", "1e400", "-1", "3601", ""])
+def test_seconds_are_a_number(parsed: Any, option: str, seconds: str) -> None:
+    """From none to an hour."""
+    with pytest.raises(click.BadParameter):
+        parsed(f"{option}={seconds}")
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
