@@ -222,7 +222,9 @@ def _serve(settings: ServeSettings, named: NamedDatabase | None, worker: Descrip
 
     from smfs.cli.exits import exit_code_of, leaf_of, told
     from smfs.cli.logs import log_service
+    from smfs.cli.serve_hangup import hold_hangup
 
+    hold_hangup()
     log_service(settings.log_format, settings.log_level)
     log = logging.getLogger(__name__)
     if named is not None and named.shows_password:

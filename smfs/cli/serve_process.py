@@ -18,6 +18,7 @@ import uvloop
 from smfs.cli.allocator import bound_allocator
 from smfs.cli.connections import BoundedProtocol, Policy, most_connections
 from smfs.cli.serve_draining import DrainingServer
+from smfs.cli.serve_hangup import listen_to_hangup
 from smfs.cli.serve_options import METRICS_TOKEN
 from smfs.cli.serve_proxies import Application, TrustedProxies
 from smfs.cli.serve_tls import Tls, loaded_tls
@@ -90,8 +91,7 @@ class _Process:
         one = self._end_or_hurry if self._supervisor is None else self._end
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, one)
-        if self._tls is not None:
-            loop.add_signal_handler(signal.SIGHUP, self._tls.reload)
+        listen_to_hangup(loop, self._tls.reload if self._tls else None, self._end)
         if self._supervisor is not None:
             loop.add_signal_handler(signal.SIGQUIT, self._hurry)
             loop.add_reader(self._supervisor, self._orphaned, self._supervisor)

@@ -19,11 +19,13 @@ import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from smfs.cli.databases import FILE_VARIABLE, VARIABLE
 from smfs.cli.exits import FAILED, ReportedFailure
+from smfs.cli.serve_hangup import hangup_held, listen_to_hangup
 from smfs.cli.serve_listener import listening
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started
@@ -113,8 +115,9 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, listeners)
-        if self._settings.tls_cert is not None:
-            loop.add_signal_handler(signal.SIGHUP, self._signal, signal.SIGHUP)
+        has_tls = self._settings.tls_cert is not None
+        reload = partial(self._signal, signal.SIGHUP) if has_tls else None
+        listen_to_hangup(loop, reload, partial(self._end_once, listeners))
         try:
             async with asyncio.TaskGroup() as tasks:
                 for listener in listeners:
@@ -124,6 +127,11 @@ class _Supervisor:
         return FAILED if self._killed else 0
 
     # --- the end ------------------------------------------------------------------------------
+
+    def _end_once(self, listeners: Sequence[socket.socket]) -> None:
+        """The kernel and the shell may both tell that a terminal is gone: none is in a hurry."""
+        if not self._ending.is_set():
+            self._end(listeners)
 
     def _end(self, listeners: Sequence[socket.socket]) -> None:
         if self._ending.is_set():
@@ -209,16 +217,18 @@ class _Supervisor:
         reading, writing = os.pipe()
         try:
             descriptors = Descriptors(listener.fileno(), writing, self._life)
-            worker = await asyncio.create_subprocess_exec(
-                *self._command,
-                f"--worker={descriptors}",
-                env=self._environment,
-                pass_fds=(descriptors.listener, descriptors.answer, descriptors.supervisor),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                # A terminal's Ctrl-C is for the supervisor, which tells the workers.
-                start_new_session=True,
-            )
+            # A worker that starts hears of a renewed certificate once it listens.
+            with hangup_held():
+                worker = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    f"--worker={descriptors}",
+                    env=self._environment,
+                    pass_fds=(descriptors.listener, descriptors.answer, descriptors.supervisor),
+                    stdin=DEVNULL,
+                    stdout=DEVNULL,
+                    # A terminal's Ctrl-C is for the supervisor, which tells the workers.
+                    start_new_session=True,
+                )
         except BaseException:
             os.close(reading)
             raise
