@@ -70,7 +70,7 @@ def _descriptors(argument: str) -> Descriptors:
     type=as_address,
     default=str(_DEFAULT.listen),
     show_default=True,
-    help="Where to listen; port 0 takes a free one.",
+    help="Where to listen; port 0 takes a free one, and [::] is IPv6 alone.",
 )
 @_listening.option(
     "--workers",
