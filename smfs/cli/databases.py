@@ -167,6 +167,21 @@ def current_place() -> Path | str:
     return named.where
 
 
+def existing_place() -> Path | str:
+    """As `current_place`, for a command that makes no database.
+
+    Raises:
+        ConfigError: also when none is named, and there is no embedded service.
+    """
+    place = current_place()
+    if current_database() is None and not os.path.lexists(place):
+        raise ConfigError(
+            f"there is no database {place}, where the embedded service would have it; "
+            f"--db or {VARIABLE} names another"
+        )
+    return place
+
+
 def as_named(text: str) -> NamedDatabase:
     """A database that an argument names, as click converts it."""
     try:

@@ -14,6 +14,7 @@ from smfs.cli.databases import (
     as_named,
     current_place,
     database_options,
+    existing_place,
     shown_database,
 )
 from smfs.cli.exits import FAILED
@@ -23,6 +24,8 @@ from smfs.cli.progress import progress_bar
 from smfs.cli.service_authcode import authcode_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from smfs.service.admin.copying import Copied
     from smfs.service.admin.stats import Stats
 
@@ -96,7 +99,7 @@ def copy_command(source: NamedDatabase, target: NamedDatabase, *, as_json: bool)
     with interruptible() as interrupts:
         with progress_bar("copying") as bar:
             copied = copy(source.where, target.where, bar, _now(), interrupts)
-        _tell(copied, as_json=as_json)
+        _tell(copied, source.where, target.where, as_json=as_json)
 
 
 @command(
@@ -122,10 +125,11 @@ def backup_command(file: str, *, force: bool, as_json: bool) -> None:
     from smfs.service.admin.interrupts import interruptible
 
     check_output()
+    source, target = existing_place(), Path(file)
     with interruptible() as interrupts:
         with progress_bar("backup") as bar:
-            copied = backup(current_place(), Path(file), bar, _now(), interrupts, may_replace=force)
-        _tell(copied, as_json=as_json)
+            copied = backup(source, target, bar, _now(), interrupts, may_replace=force)
+        _tell(copied, source, target, as_json=as_json)
 
 
 @command(
@@ -147,17 +151,22 @@ def restore_command(file: str, *, as_json: bool) -> None:
     from smfs.service.admin.interrupts import interruptible
 
     check_output()
+    source, target = Path(file), current_place()
     with interruptible() as interrupts:
         with progress_bar("restoring") as bar:
-            copied = copy(Path(file), current_place(), bar, _now(), interrupts)
-        _tell(copied, as_json=as_json)
+            copied = copy(source, target, bar, _now(), interrupts)
+        _tell(copied, source, target, as_json=as_json)
 
 
-def _tell(copied: Copied, *, as_json: bool) -> None:
+def _tell(copied: Copied, source: Path | str, target: Path | str, *, as_json: bool) -> None:
+    """What came of it, and of which databases: nobody need have named the embedded one."""
+    figures = {"spaces": copied.spaces, "rows": copied.rows, "bytes": copied.content_bytes}
+    names = {"source": shown_database(source), "target": shown_database(target)}
     if as_json:
-        print_json({"spaces": copied.spaces, "rows": copied.rows, "bytes": copied.content_bytes})
+        print_json(figures | names)
         return
-    click.echo(f"{copied.spaces} spaces, {copied.rows} rows, {copied.content_bytes} bytes")
+    counted = ", ".join(f"{count} {what}" for what, count in figures.items())
+    click.echo(plain(f"{counted} from {names['source']} to {names['target']}"))
 
 
 @command(
@@ -177,7 +186,7 @@ def check_command(*, as_json: bool) -> int:
     found: list[dict[str, str]] = []
     count = 0
     with progress_bar("checking") as bar:
-        for violation in check(current_place(), bar):
+        for violation in check(existing_place(), bar):
             count += 1
             if as_json:
                 found.append(vars(violation))
@@ -207,7 +216,7 @@ def stats_command(*, nodes: bool, as_json: bool) -> None:
     """
     from smfs.service.admin.stats import stats
 
-    found = stats(current_place(), _now())
+    found = stats(existing_place(), _now())
     figures = _figures(found)
     biggest = [
         {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from smfs.cli.commands import command
-from smfs.cli.databases import current_place, database_options
+from smfs.cli.databases import database_options, existing_place
 from smfs.cli.options import json_option
 from smfs.cli.output import check_output, plain, print_json
 
@@ -57,7 +57,7 @@ def create_command(*, action: str, count: int, note: str, as_json: bool) -> None
     from smfs.service.admin.auth_codes import create
 
     check_output()
-    codes = create(current_place(), action, count, note, int(time.time() * 1000))
+    codes = create(existing_place(), action, count, note, int(time.time() * 1000))
     if as_json:
         print_json(codes)
         return
@@ -80,9 +80,9 @@ def list_command(*, as_json: bool) -> None:
     from smfs.service.admin.auth_codes import listed
 
     if as_json:
-        print_json([_object(code) for code in listed(current_place())])
+        print_json([_object(code) for code in listed(existing_place())])
         return
-    for code in listed(current_place()):
+    for code in listed(existing_place()):
         by = code.creator or "operator"
         line = f"{code.digest[:_SHORT]}  {_date(code.made)}  {code.action}  {by}  {code.note}"
         click.echo(plain(line.rstrip()))
@@ -125,7 +125,7 @@ def revoke_command(digests: tuple[str, ...], *, is_all: bool) -> None:
     if bool(digests) == is_all:
         raise click.UsageError("name either digests or --all")
     check_output()
-    place = current_place()
+    place = existing_place()
     count = revoke_all(place) if is_all else revoke(place, digests)
     click.echo(f"{count} taken back")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,3 +111,34 @@ def test_a_variable_that_is_empty_is_refused(program: Program, variable: str) ->
     assert (outcome.code, outcome.out) == (2, b"")
     assert outcome.err.startswith(f"smfs: {variable} is empty; ")
     program.must("service", "migrate", "--db", "x.db")
+
+
+def test_what_was_copied_is_told_with_its_place(program: Program, postgres_url: str) -> None:
+    """The embedded database, too, which nobody has named; a URL without what is secret."""
+    program.must("service", "migrate")
+    embedded = program.home / "data" / "smfs" / "service.db"
+    secret = postgres_url.replace("smfs@", "smfs:geheim@", 1)
+    shown = postgres_url.replace("smfs@", "", 1)
+
+    told = program.must("service", "backup", "one.db")
+    assert re.fullmatch(rf"0 spaces, \d+ rows, \d+ bytes from {embedded} to one.db", told)
+    done = program("service", "restore", "one.db", SMFS_DB=secret)
+    assert done.text.endswith(f" bytes from one.db to {shown}")
+    told = program.must("service", "copy", secret, "two.db", "--json")
+    assert json.loads(told).keys() == {"spaces", "rows", "bytes", "source", "target"}
+    assert (json.loads(told)["source"], json.loads(told)["target"]) == (shown, "two.db")
+    assert "geheim" not in done.text + done.err + told
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["check", "stats", "backup x.db", "authcode create", "authcode list", "authcode revoke --all"],
+)
+def test_where_no_database_is_the_option_is_named(program: Program, words: str) -> None:
+    """Whoever forgets it would look for a database that the service has never had."""
+    outcome = program("service", *words.split())
+    assert outcome.code == 2
+    path = program.home / "data" / "smfs" / "service.db"
+    assert outcome.err.startswith(f"smfs: there is no database {path}, ")
+    assert "--db or SMFS_DB" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
