@@ -11,11 +11,9 @@ import contextlib
 import logging
 import math
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +25,7 @@ from smfs.cli.databases import FILE_VARIABLE, VARIABLE
 from smfs.cli.exits import FAILED, ReportedFailure
 from smfs.cli.serve_hangup import hangup_held, listen_to_hangup
 from smfs.cli.serve_listener import listening
+from smfs.cli.serve_metrics import MetricsDirectory, metrics_directory
 from smfs.cli.serve_options import PREFIX, Address, ServeSettings
 from smfs.cli.serve_worker import Descriptors, has_started
 from smfs.service.operating import forget_process
@@ -77,18 +76,9 @@ def supervise(
     Raises:
         ReportedFailure: when a worker could not start, or none stays alive.
     """
-    metrics = tempfile.mkdtemp(prefix="smfs-serve-", dir=_memory())
-    try:
-        supervisor = _Supervisor(settings, database, Path(metrics), on_ready)
+    with metrics_directory() as metrics:
+        supervisor = _Supervisor(settings, database, metrics, on_ready)
         return asyncio.run(supervisor.run(listeners))
-    finally:
-        shutil.rmtree(metrics, ignore_errors=True)
-
-
-def _memory() -> str | None:
-    """Where files need no disk, which may be full: systemd's directory is gone in the end, too."""
-    places = (os.environ.get("RUNTIME_DIRECTORY"), "/dev/shm")  # noqa: S108 - mkdtemp follows
-    return next((each for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
 
 
 class _Supervisor:
@@ -96,12 +86,12 @@ class _Supervisor:
         self,
         settings: ServeSettings,
         database: Path | str,
-        metrics: Path,
+        metrics: MetricsDirectory,
         on_ready: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._command = _command(settings, database)
-        self._environment = _environment(database, metrics)
+        self._environment = _environment(database, metrics.path)
         self._metrics = metrics
         self._on_ready: Callable[[], None] | None = on_ready
         self._workers: set[Process] = set()
@@ -204,7 +194,7 @@ class _Supervisor:
         code = await worker.wait()
         self._workers.discard(worker)
         self._ready.discard(worker)
-        forget_process(worker.pid, self._metrics)
+        forget_process(worker.pid, self._metrics.path)
         return failure or _ended(worker.pid, code), now() - since
 
     def _note_ready(self, worker: Process, count: int) -> None:
@@ -223,7 +213,7 @@ class _Supervisor:
                     *self._command,
                     f"--worker={descriptors}",
                     env=self._environment,
-                    pass_fds=(descriptors.listener, descriptors.answer, descriptors.supervisor),
+                    pass_fds=(listener.fileno(), writing, self._life, self._metrics.lock),
                     stdin=DEVNULL,
                     stdout=DEVNULL,
                     # A terminal's Ctrl-C is for the supervisor, which tells the workers.

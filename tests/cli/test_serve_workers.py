@@ -150,6 +150,40 @@ def test_a_database_that_is_none_ends_the_start(program: Program, database: Path
     assert len(outcome.err.splitlines()) == 1
 
 
+def test_what_a_killed_one_left_is_removed(
+    program: Program, running: subprocess.Popen[bytes]
+) -> None:
+    """By the next one, once its workers are gone; what is in use stays, and what is no such."""
+    program.address_of(running)
+    run = program.home / "run"
+    [used] = run.iterdir()
+    link = run / f"{used.name}-link"
+    link.symlink_to(program.home)
+    with program.running(*SERVE, "--db", "killed.db") as killed:
+        program.address_of(killed)
+        [left] = set(run.iterdir()) - {used, link}
+        workers = children(killed.pid)
+        for each in workers:
+            os.kill(each, signal.SIGSTOP)
+        killed.kill()
+        killed.wait(PATIENCE)
+        try:
+            with program.running(*SERVE, "--db", "next.db") as process:
+                program.address_of(process)
+                assert list(left.iterdir())
+        finally:
+            for each in workers:
+                os.kill(each, signal.SIGKILL)
+    for each in workers:
+        ended(each)
+
+    with program.running(*SERVE, "--db", "next.db") as process:
+        program.address_of(process)
+        assert not left.exists()
+    assert set(run.iterdir()) == {used, link}
+    assert list(used.iterdir())
+
+
 def test_workers_that_cannot_live_are_given_up(
     program: Program, running: subprocess.Popen[bytes], database: Path
 ) -> None:
