@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import random
+import signal
 from collections.abc import Iterator
 
 import psycopg_pool.base
@@ -11,6 +12,13 @@ import pytest
 
 from tests.postgres import Cluster
 from tests.replicas import suites
+
+
+def pytest_configure() -> None:
+    """Whatever has started the tests: programs inherit which signals are ignored, as by nohup."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

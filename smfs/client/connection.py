@@ -116,6 +116,7 @@ class Connection:
         self._is_retired = False
         self._discovering = SharedTurn()
         self._silent_since = float("-inf")
+        self._answered_at = float("-inf")
         self._discovered_at = float("-inf")
 
     @property
@@ -161,7 +162,7 @@ class Connection:
     @property
     def _is_settled(self) -> bool:
         # The page of a network that wants a password first looks like an original.
-        is_fresh = anyio.current_time() - self._discovered_at < _ORIGINAL_S
+        is_fresh = _is_within(_ORIGINAL_S, self._discovered_at)
         return self.is_known and (self.discovered is not None or is_fresh)
 
     async def post(
@@ -221,9 +222,11 @@ class Connection:
             self._check_silence()
             with anyio.CancelScope(deadline=ends_at):
                 return await self._repeat(attempt, attempts, ends_at)
-            if anyio.current_time() - began > self.deadline / 2:
-                # Else it is slow, but not silent: earlier requests took most of the time.
-                self._silent_since = anyio.current_time()
+            now = anyio.current_time()
+            if now - began > self.deadline / 2 and not began <= self._answered_at <= now:
+                # Else it is slow, but not silent: earlier requests took most of the time, or
+                # others were answered meanwhile.
+                self._silent_since = now
             raise attempts.failure or self._too_late()
         except SmfsError as error:
             self.health.failed(error)
@@ -247,7 +250,7 @@ class Connection:
         The kernel looks names up one after the other, and twice where the first answer was an
         error: each of them would wait the whole deadline.
         """
-        if anyio.current_time() - self._silent_since < _SILENCE_S:
+        if _is_within(_SILENCE_S, self._silent_since):
             raise self._too_late()
 
     async def _repeat(
@@ -311,6 +314,7 @@ class Connection:
     async def _send(
         self, method: str, path: str, body: bytes | None, delivery: Delivery, limit: int
     ) -> httpx.Response:
+        http = self._client()
         self.health.requests += 1
         # Half of the time, so that a lost packet leaves some for one more attempt.
         timeout = self.deadline / 2 if delivery.repeatable else self.deadline
@@ -318,7 +322,7 @@ class Connection:
         was_lost, delivery.lost = delivery.lost, True  # until the answer is here
         was_in_doubt, delivery.in_doubt = delivery.in_doubt, True
         try:
-            async with self._client().stream(
+            async with http.stream(
                 method, self.url + path, content=body, headers=_HEADERS, timeout=timeout
             ) as incoming:
                 response = await read_whole(incoming, limit)
@@ -330,6 +334,7 @@ class Connection:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise self._unreachable(error) from None
         delivery.lost = was_lost
+        self._answered_at, self._silent_since = anyio.current_time(), float("-inf")
         self.health.connection = "connected"
         return response
 
@@ -345,11 +350,17 @@ class Connection:
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            self._http = httpx.AsyncClient(
-                transport=self.transport,
-                follow_redirects=False,
-                trust_env=not is_loopback(self.url),
-            )
+            try:
+                self._http = httpx.AsyncClient(
+                    transport=self.transport,
+                    follow_redirects=False,
+                    trust_env=not is_loopback(self.url),
+                )
+            except (ImportError, ValueError, OSError) as error:
+                raise ServiceUnavailable(
+                    "the proxy or the certificates that the environment names cannot be used"
+                    f" ({type(error).__name__}): HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, and the like"
+                ) from None
         return self._http
 
     async def _ask_discovery(self, delivery: Delivery) -> Discovery | None:
@@ -371,6 +382,14 @@ class Connection:
         return ServiceUnavailable(
             f"the service at {self.shown_url} cannot be reached ({type(error).__name__})"
         )
+
+
+def _is_within(seconds: float, since: float) -> bool:
+    """Whether a moment of this event loop's clock is so short a time ago.
+
+    A client may be used in several loops, one after the other, and each has a clock of its own.
+    """
+    return 0 <= anyio.current_time() - since < seconds
 
 
 def _described(response: httpx.Response) -> Discovery | None:

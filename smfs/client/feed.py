@@ -76,7 +76,6 @@ class Feed:
         self._hurry = anyio.Event()
         self._beat = 0.0
         self._following = anyio.CancelScope()
-        envelopes.session.connection.when_unavailable = self.doubt
 
     # --- what it knows ------------------------------------------------------------------------
 
@@ -135,6 +134,13 @@ class Feed:
             self._set(State.STARTING)
             self._following.cancel()
 
+    def moved(self) -> None:
+        """Follows another service from now on, beginning with all that it has."""
+        self.cursor = ("", 0)
+        self._changing.abandon()
+        self.doubt()
+        self._hurry.set()
+
     # --- following ----------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -151,6 +157,7 @@ class Feed:
     async def run(self) -> None:
         """Follows the feed until it is cancelled."""
         self.begin()
+        self._envelopes.session.followers.add(self)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._notice_sleep_regularly)
@@ -158,6 +165,7 @@ class Feed:
                 while True:
                     await self._try_to_follow()
         finally:
+            self._envelopes.session.followers.discard(self)
             self.is_running = False
             self._set(State.OFF)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from smfs.client.connection import Connection
 from smfs.client.feed import Feed, State
-from smfs.errors import ServiceUnavailable
+from smfs.client.session import Session
+from smfs.errors import ServiceUnavailable, SpaceNotFound
 
 # For so long a mount that knows something waits for a service that is slow to answer.
 _START_S: Final = 2.0
@@ -17,14 +17,14 @@ class Freshness:
 
     Args:
         feed: what the service tells by itself.
-        connection: the way to the service.
+        session: with the service.
         max_stale: for how many seconds what is known may be read while the service is away; None:
             for ever.
     """
 
-    def __init__(self, feed: Feed, connection: Connection, max_stale: float | None) -> None:
+    def __init__(self, feed: Feed, session: Session, max_stale: float | None) -> None:
         self._feed = feed
-        self._connection = connection
+        self._session = session
         self._max_stale = max_stale
 
     @property
@@ -35,8 +35,9 @@ class Freshness:
     @property
     def source(self) -> str:
         """`live`, or `cache` while the service is away."""
+        is_connected = self._session.connection.health.connection == "connected"
         is_away = self._feed.state is State.AWAY or (
-            self._feed.state is not State.LIVE and self._connection.health.connection != "connected"
+            self._feed.state is not State.LIVE and not is_connected
         )
         return "cache" if is_away else "live"
 
@@ -49,6 +50,7 @@ class Freshness:
         Raises:
             ServiceUnavailable: when it is away and what is known is too old, or nothing is; it was
                 tried once more.
+            SpaceNotFound: when it says that the space is gone.
         """
         state = await self._settled()
         if state is State.AWAY and self._is_too_old():
@@ -60,7 +62,10 @@ class Freshness:
                 return not for_names
             case State.OFF:
                 return True
-        self.check_age(self._feed.failure)
+        failure = self._feed.failure
+        if isinstance(failure, SpaceNotFound):
+            raise failure
+        self.check_age(failure)
         return False
 
     async def need_service(self) -> bool:
@@ -86,7 +91,7 @@ class Freshness:
 
     def seconds_until(self, moment: float) -> float:
         """Seconds until a moment (ms since 1970) by the service's clock, as far as it is known."""
-        return (moment - self._connection.clock.now()) / 1000
+        return (moment - self._session.connection.clock.now()) / 1000
 
     def may_fall_back(self) -> bool:
         """Whether what a listing once told will do when the service, which has no feed, is away."""

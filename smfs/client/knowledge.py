@@ -48,7 +48,7 @@ class Knowledge:
         self._measuring = changing.measuring
         self._contents = Contents(envelopes, self._known, changing)
         self._feed = Feed(envelopes, changing)
-        self._freshness = Freshness(self._feed, client.connection, max_stale)
+        self._freshness = Freshness(self._feed, envelopes.session, max_stale)
         self._keeper: Keeper | None = None
         if cache is not None:
             self._keeper = Keeper(cache, envelopes, self._known, changing, self._feed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from smfs.client.answers import Answer
 from smfs.client.connection import Connection
@@ -77,6 +77,16 @@ class Repeatable(Generic[T]):
         return self._start().__await__()
 
 
+class Follower(Protocol):
+    """Who goes by what the service tells by itself."""
+
+    def doubt(self) -> None:
+        """A request got no answer, though it was tried several times."""
+
+    def moved(self) -> None:
+        """The service is another one from now on."""
+
+
 class Session:
     """What signs a node's requests and sends them.
 
@@ -89,6 +99,7 @@ class Session:
 
     Attributes:
         identity, connection, closure_date: as above.
+        followers: whoever goes by what the service tells by itself.
     """
 
     def __init__(
@@ -109,6 +120,12 @@ class Session:
         self._nonces = Nonces()
         self._openings = 0
         self._stragglers = Stragglers()
+        self.followers: set[Follower] = set()
+        connection.when_unavailable = self._doubt
+
+    def _doubt(self) -> None:
+        for each in self.followers:
+            each.doubt()
 
     async def ready(self) -> None:
         """Waits until the space is open, opening it where that is due.
@@ -175,12 +192,23 @@ class Session:
 
     async def move(self, connection: Connection, auth_code: str) -> None:
         """Opens the space at another service and stays there; on failure nothing changes."""
-        async with self._opening.take():
-            await self._open(connection, auth_code, Delivery())
-            self.connection = connection
-            self._stragglers.forget()
-            self._auth_code = self._failure = None
-            self._opens_late = False
+        try:
+            async with self._opening.take():
+                await self._open(connection, auth_code, Delivery())
+                self._stay_at(connection)
+        except BaseException:
+            if connection.transport is None:  # else it is the one of where we stay
+                await connection.retire()
+            raise
+
+    def _stay_at(self, connection: Connection) -> None:
+        self.connection.when_unavailable, connection.when_unavailable = None, self._doubt
+        self.connection = connection
+        self._stragglers.forget()
+        self._auth_code = self._failure = None
+        self._opens_late = False
+        for each in self.followers:
+            each.moved()
 
     async def erase(self) -> None:
         """Deletes the space; it is not opened again by itself."""

@@ -145,6 +145,36 @@ async def test_no_proxy_gets_between_us_and_this_machine(
         await client.set_secret("id", "text")
 
 
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "socks5://127.0.0.1:1"), ("SSL_CERT_FILE", "/dev/null")]
+)
+async def test_what_the_environment_names_and_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """As a service that cannot be reached."""
+    monkeypatch.setenv(name, value)
+    async with create_client("https://secrets.invalid", "a1" * 32) as client:
+        with pytest.raises(errors.ServiceUnavailable, match="environment"):
+            await client.get_secret("id")
+
+
+async def test_a_move_that_fails_leaves_no_socket(server: Server) -> None:
+    """What was opened for it is closed."""
+    async with create_client(server.url, "a1" * 32) as client:
+        before = _descriptors()
+        for _ in range(10):
+            with pytest.raises(errors.SmfsError):
+                await client.update_server_url(f"{server.url}/nowhere")
+        with anyio.fail_after(20):
+            # The service, in this process, closes its ends later, and opens what it needs.
+            while _descriptors() >= before + 10:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.01)
+
+
 def test_importing_the_package_imports_no_client() -> None:
     """Importing the package imports no client."""
     program = (
