@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final, Protocol, TypeAlias
 
@@ -13,6 +14,7 @@ Hex: TypeAlias = str | bytes | bytearray | memoryview
 """64 hex digits, with or without `0x` in front, or 32 bytes."""
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
+_CLOSURE_DATE: Final = "a closure date is a finite number of milliseconds since 1970, or None"
 
 
 class HasNodeId(Protocol):
@@ -121,6 +123,17 @@ def closure_date_of(closure_date: float | None) -> float | None:
     """
     if closure_date is None:
         return None
-    if isinstance(closure_date, bool) or not isinstance(closure_date, int | float):
-        raise InvalidInput("a closure date is a number of milliseconds since 1970, or None")
+    # JSON has neither infinity nor nan, so these would arrive as null, which is "for ever".
+    if not math.isfinite(_number_of(closure_date, _CLOSURE_DATE)):
+        raise InvalidInput(_CLOSURE_DATE)
     return closure_date
+
+
+def _number_of(value: float, requirement: str) -> float:
+    """The number as a double; InvalidInput, which says the requirement, when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(requirement)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidInput(requirement) from None
