@@ -23,6 +23,7 @@ from smfs.errors import (
     DecryptionFailed,
     DirectoryNotEmpty,
     HookNotFound,
+    IdTooLong,
     InvalidAuthCode,
     InvalidHookTarget,
     InvalidInput,
@@ -42,6 +43,7 @@ from smfs.errors import (
     NotSupported,
     OperationRefused,
     OtherArea,
+    PetnameNotFound,
     QuotaExceeded,
     RefusedWith,
     ReplayRefused,
@@ -71,8 +73,12 @@ from smfs.errors import (
 if TYPE_CHECKING:
     from smfs.client.client import Client, create_client
     from smfs.client.embedded import embedded_transport
-    from smfs.client.versions import Reading, RequireSignatures, Sender, Version
+    from smfs.client.hooks import NotificationHook
+    from smfs.client.known import Key
+    from smfs.client.versions import Look, Reading, RequireSignatures, Sender, Version
     from smfs.client.view import View
+    from smfs.protocol.discovery import Discovery
+    from smfs.protocol.spaces import Space, SubSpace
 
 __version__: Final = "0.1.0"
 
@@ -88,7 +94,9 @@ __all__ = [
     "DeadlineExceeded",
     "DecryptionFailed",
     "DirectoryNotEmpty",
+    "Discovery",
     "HookNotFound",
+    "IdTooLong",
     "InvalidAuthCode",
     "InvalidHookTarget",
     "InvalidInput",
@@ -96,6 +104,8 @@ __all__ = [
     "InvalidName",
     "InvalidPoint",
     "IsADirectory",
+    "Key",
+    "Look",
     "MalformedData",
     "MountError",
     "NameTaken",
@@ -106,8 +116,10 @@ __all__ = [
     "NotADirectory",
     "NotAccepted",
     "NotSupported",
+    "NotificationHook",
     "OperationRefused",
     "OtherArea",
+    "PetnameNotFound",
     "QuotaExceeded",
     "Reading",
     "RefusedWith",
@@ -122,8 +134,10 @@ __all__ = [
     "SignatureMismatch",
     "SignatureRefused",
     "SmfsError",
+    "Space",
     "SpaceNotFound",
     "StaleNode",
+    "SubSpace",
     "TamperedSecret",
     "TimestampMissing",
     "TimestampRefused",
@@ -144,9 +158,15 @@ __all__ = [
 
 _LATE: Final = {
     "Client": "smfs.client.client",
+    "Discovery": "smfs.protocol.discovery",
+    "Key": "smfs.client.known",
+    "Look": "smfs.client.versions",
+    "NotificationHook": "smfs.client.hooks",
     "Reading": "smfs.client.versions",
     "RequireSignatures": "smfs.client.versions",
     "Sender": "smfs.client.versions",
+    "Space": "smfs.protocol.spaces",
+    "SubSpace": "smfs.protocol.spaces",
     "Version": "smfs.client.versions",
     "View": "smfs.client.view",
     "create_client": "smfs.client.client",
@@ -154,12 +174,14 @@ _LATE: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        module = importlib.import_module(_LATE[name])
-    except KeyError:
-        raise AttributeError(f"module 'smfs' has no attribute {name!r}") from None
-    return getattr(module, name)
+if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt name for `Any`
+
+    def __getattr__(name: str) -> Any:
+        try:
+            module = importlib.import_module(_LATE[name])
+        except KeyError:
+            raise AttributeError(f"module 'smfs' has no attribute {name!r}") from None
+        return getattr(module, name)
 
 
 def __dir__() -> list[str]:

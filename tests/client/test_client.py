@@ -365,4 +365,4 @@ def test_the_package_hands_out_the_client_late() -> None:
     for name in smfs.__all__:
         assert getattr(smfs, name) is not None
     with pytest.raises(AttributeError):
-        _ = smfs.nonsense
+        _ = smfs.nonsense  # type: ignore[attr-defined]
