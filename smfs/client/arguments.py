@@ -1,4 +1,4 @@
-"""What callers may give for keys, codes, node ids and contents, and the one form it is put into."""
+"""What callers may give for keys, node ids, contents and options, and its one form."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 from typing import Final, Protocol, TypeAlias
 
+from smfs.client.versions import RequireSignatures
 from smfs.crypto import wtf8
 from smfs.crypto.identity import Identity
 from smfs.errors import InvalidInput, InvalidKey
@@ -14,6 +15,7 @@ Hex: TypeAlias = str | bytes | bytearray | memoryview
 """64 hex digits, with or without `0x` in front, or 32 bytes."""
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
+_DEADLINE: Final = "a deadline is a positive number of seconds"
 _CLOSURE_DATE: Final = "a closure date is a finite number of milliseconds since 1970, or None"
 
 
@@ -77,9 +79,22 @@ def identity_of(secret_key: Hex | None, public_key: Hex | None) -> Identity:
 
 def secret_id_of(secret_id: str) -> str:
     """The secret id in the one form that it travels in; InvalidInput when it is no text."""
-    if not isinstance(secret_id, str):
-        raise InvalidInput(f"a secret id is text, not {type(secret_id).__name__}")
-    return wtf8.join_pairs(secret_id)
+    return text_of(secret_id, "a secret id")
+
+
+def text_of(text: str, what: str) -> str:
+    """A text in the one form that it travels in.
+
+    Args:
+        text: what the caller gave.
+        what: its name in the error.
+
+    Raises:
+        InvalidInput: when it is no text.
+    """
+    if not isinstance(text, str):
+        raise InvalidInput(f"{what} is text, not {type(text).__name__}")
+    return wtf8.join_pairs(text)
 
 
 def content_of(secret: str | bytes) -> bytes:
@@ -127,6 +142,29 @@ def closure_date_of(closure_date: float | None) -> float | None:
     if not math.isfinite(_number_of(closure_date, _CLOSURE_DATE)):
         raise InvalidInput(_CLOSURE_DATE)
     return closure_date
+
+
+def deadline_of(deadline: float) -> float:
+    """A deadline: seconds, more than 0; InvalidInput for anything else."""
+    if not _number_of(deadline, _DEADLINE) > 0:  # which nan is not either
+        raise InvalidInput(_DEADLINE)
+    return deadline
+
+
+def flag_of(flag: object, what: str) -> bool:
+    """A flag as it is; InvalidInput, which names it, for what is merely true or false."""
+    if not isinstance(flag, bool):
+        raise InvalidInput(f"{what} is True or False, not {type(flag).__name__}")
+    return flag
+
+
+def requirement_of(require_signatures: RequireSignatures) -> RequireSignatures:
+    """Where unsigned content is refused; InvalidInput for anything but RequireSignatures."""
+    if not isinstance(require_signatures, RequireSignatures):
+        raise InvalidInput(
+            "require_signatures is a RequireSignatures, as RequireSignatures(own=True)"
+        )
+    return require_signatures
 
 
 def _number_of(value: float, requirement: str) -> float:

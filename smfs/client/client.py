@@ -11,10 +11,14 @@ from smfs.client.arguments import (
     NodeRef,
     closure_date_of,
     content_of,
+    deadline_of,
+    flag_of,
     hex_of,
     identity_of,
     node_id_of,
+    requirement_of,
     secret_id_of,
+    text_of,
     text_or_bytes,
 )
 from smfs.client.clock import Now, system_now
@@ -29,6 +33,8 @@ from smfs.client.versions import UNSIGNED_IS_READ, RequireSignatures
 from smfs.crypto.identity import Identity
 from smfs.errors import (
     InvalidInput,
+    MalformedData,
+    ServiceUnavailable,
     SignatureMismatch,
     UnsupportedByService,
 )
@@ -76,8 +82,7 @@ def create_client(  # noqa: PLR0913 - the original's options, and ours by keywor
         InvalidKey: when a key or code is malformed, or the public key does not fit the secret one.
         InvalidInput: when something else is.
     """
-    if not deadline > 0:
-        raise InvalidInput("a deadline is a positive number of seconds")
+    deadline, require = deadline_of(deadline), requirement_of(require_signatures)
     identity = identity_of(secret_key_hex, public_key_hex)
     if auth_code is not None:
         code: str | None = hex_of(auth_code, "auth_code")
@@ -87,7 +92,7 @@ def create_client(  # noqa: PLR0913 - the original's options, and ours by keywor
     session = Session(
         identity, connection, closure_date=closure_date_of(closure_date), auth_code=code
     )
-    return Client(session, require_signatures=require_signatures, now=now)
+    return Client(session, require_signatures=require, now=now)
 
 
 class Client:
@@ -211,9 +216,13 @@ class Client:
         Raises:
             InvalidAuthCode: when the service does not take the code.
             SignatureMismatch: when the answer is not signed by that id, or not now.
+            ServiceUnavailable: also when what answers is no service.
         """
         reply = await self._session.server_answer(hex_of(auth_code, "auth_code"))
-        found = NodeAnswer.parse(reply.value)
+        try:
+            found = NodeAnswer.parse(reply.value)
+        except MalformedData as error:
+            raise ServiceUnavailable(f"the service answered with nonsense: {error}") from None
         if not found.is_genuine(self._session.connection.clock.now()):
             raise SignatureMismatch("the service's answer is not signed by its id, or not now")
         return found.server_node_id
@@ -228,7 +237,7 @@ class Client:
         Args:
             action: the route that it shall be good for, as `openSecretSpace`.
         """
-        await self._session.call(requests.CreateAuthCode, action=secret_id_of(action))
+        await self._session.call(requests.CreateAuthCode, action=text_of(action, "an action"))
 
     # --- the space ----------------------------------------------------------------------------
 
@@ -320,7 +329,7 @@ class Client:
             node_id_of(share_to_id),
             secret_id_of(secret_id),
             content_of(secret),
-            one_time=one_time,
+            one_time=flag_of(one_time, "one_time"),
         )
 
     @operation
@@ -368,14 +377,12 @@ class Client:
             target_id: `this`, `secrets.<id>`, `subSpaces.<node id>` or `subSpaces.<node id>.<id>`.
             notify_url: where it posts to.
         """
-        return await add_hook(
-            self._session, secret_id_of(kind), secret_id_of(target_id), secret_id_of(notify_url)
-        )
+        return await add_hook(self._session, kind, target_id, notify_url)
 
     @operation
     async def get_notification_hooks(self, target_id: str) -> list[NotificationHook]:
         """The hooks of a target, in the order in which they were added."""
-        return await hooks_of(self._session, secret_id_of(target_id))
+        return await hooks_of(self._session, target_id)
 
     @operation
     async def delete_notification_hook(self, hook_id: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from smfs.client.arguments import text_of
 from smfs.client.retries import Delivery
 from smfs.client.session import Session
 from smfs.errors import HookNotFound, ServiceUnavailable
 from smfs.protocol import requests
+
+_TARGET: Final = "the target of a hook"
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,19 @@ def parse_hooks(value: Any) -> list[NotificationHook]:
 async def add_hook(
     session: Session, kind: str, target_id: str, notify_url: str
 ) -> NotificationHook:
-    """Adds a hook; when the answer is lost, looks for it, since asking again would add another."""
+    """Adds a hook; when the answer is lost, looks for it, since asking again would add another.
+
+    Raises:
+        InvalidInput: when something is no text.
+    """
+    kind, notify_url = text_of(kind, "the kind of a hook"), text_of(notify_url, "the URL of a hook")
     delivery = Delivery(repeatable=False)
     try:
         answer = await session.call(
             requests.AddNotificationHook,
             delivery,
             type=kind,
-            target_id=target_id,
+            target_id=text_of(target_id, _TARGET),
             notify_url=notify_url,
         )
     except ServiceUnavailable:
@@ -71,7 +79,8 @@ async def add_hook(
 
 
 async def hooks_of(session: Session, target_id: str) -> list[NotificationHook]:
-    """The hooks of a target, in the order in which they were added."""
+    """The hooks of a target, in the order they were added in; InvalidInput when it is no text."""
+    target_id = text_of(target_id, _TARGET)
     answer = await session.call(requests.GetNotificationHooks, target_id=target_id)
     return parse_hooks(answer.value)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from smfs.client.arguments import text_of
 from smfs.client.deadlines import operation
 from smfs.client.shared import SharedTurn
 from smfs.client.trust import RESERVED
@@ -137,16 +138,21 @@ class Petnames:
         Raises:
             InvalidInput: when the one is no petname, or the other no node id.
         """
-        if not is_petname(petname):
+        if not is_petname(text_of(petname, "a petname")):
             raise InvalidInput("a petname is 1 to 63 of a-z 0-9 . _ - and begins with a-z 0-9")
-        if not is_node_id(node_id):
+        if not is_node_id(text_of(node_id, "a node id")):
             raise InvalidInput("a node id has 64 hex digits, lower case")
         version = await self._view.write_own(petname_id(petname), node_id.encode())
         self._opened[petname] = version.token, node_id
 
     async def drop(self, petname: str) -> None:
-        """Deletes a petname, trusted or not; PetnameNotFound when there is none."""
-        if not is_petname(petname):
+        """Deletes a petname, trusted or not.
+
+        Raises:
+            InvalidInput: when it is no text.
+            PetnameNotFound: when there is none.
+        """
+        if not is_petname(text_of(petname, "a petname")):
             raise PetnameNotFound(petname)
         try:
             await self._view.delete_own(petname_id(petname))

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from smfs.client.arguments import flag_of
 from smfs.client.client import Client
 from smfs.client.connection import Connection
 from smfs.client.deadlines import operation
@@ -16,7 +17,7 @@ from smfs.client.known import Key, Known, sent_id
 from smfs.client.listing import Listing
 from smfs.client.shared import again
 from smfs.client.versions import Version
-from smfs.crypto.identity import is_point
+from smfs.crypto.identity import is_node_id, is_point
 from smfs.errors import (
     InvalidPoint,
     NotAccepted,
@@ -85,6 +86,7 @@ class Sharing:
         self, node_id: str, secret_id: str, content: bytes, *, one_time: bool = False
     ) -> Version:
         """As `View.share`."""
+        one_time = flag_of(one_time, "one_time")
         shared = await self._share(node_id, secret_id, content, one_time=one_time)
         if one_time:
             await self._drop_copy(node_id, secret_id)
@@ -163,6 +165,6 @@ class Sharing:
         now = self.connection.clock.now()
         date = (self._known.recipients or {}).get(node_id, now)
         if date is not None and date <= now:
-            if not is_point(node_id):
+            if not is_node_id(node_id) or not is_point(node_id):
                 raise InvalidPoint(node_id)
             await self._envelopes.check_share(node_id, secret_id, size)
