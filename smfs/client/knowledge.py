@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from smfs.client.arguments import requirement_of
 from smfs.client.cache import Cache
 from smfs.client.changes import Changing
 from smfs.client.client import Client
@@ -39,7 +40,7 @@ class Knowledge:
         self.node_id = client.node_id
         envelopes = client.envelopes
         if require_signatures is not None:
-            envelopes = envelopes.requiring(require_signatures)
+            envelopes = envelopes.requiring(requirement_of(require_signatures))
         self._ttl = ttl
         self._envelopes = envelopes
         self._known = Known()

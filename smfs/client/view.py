@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 
+from smfs.client.arguments import closure_date_of
 from smfs.client.cache import Cache
 from smfs.client.client import Client
 from smfs.client.closing import Closing
@@ -276,7 +277,9 @@ class View(Refreshing):
         Raises:
             ClosureDateFixed: when he was accepted already, until another date.
             ClosureDatePassed: when the date is not in the future.
+            InvalidInput: when it is no number.
         """
+        closure_date_of(closure_date)
         await self._freshness.need_service()
         await self.client.accept_secrets_from(node_id, closure_date)
         sender = await self._listing.refresh_sender(node_id, here=True)
