@@ -161,9 +161,10 @@ class Connection:
 
     @property
     def _is_settled(self) -> bool:
+        if self.discovered is not None:
+            return self.is_known
         # The page of a network that wants a password first looks like an original.
-        is_fresh = _is_within(_ORIGINAL_S, self._discovered_at)
-        return self.is_known and (self.discovered is not None or is_fresh)
+        return self.is_known and _is_within(_ORIGINAL_S, self._discovered_at)
 
     async def post(
         self,
@@ -385,10 +386,7 @@ class Connection:
 
 
 def _is_within(seconds: float, since: float) -> bool:
-    """Whether a moment of this event loop's clock is so short a time ago.
-
-    A client may be used in several loops, one after the other, and each has a clock of its own.
-    """
+    """Whether a moment is so short a time ago; it may be another event loop's, with its clock."""
     return 0 <= anyio.current_time() - since < seconds
 
 
