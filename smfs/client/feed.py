@@ -139,6 +139,7 @@ class Feed:
         self.cursor = ("", 0)
         self._changing.abandon()
         self.doubt()
+        self._following.cancel()  # whatever is under way is the other one's
         self._hurry.set()
 
     # --- following ----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ EXACT: Final = frozenset(
         "test_a_page_from_before_our_acceptance_takes_no_sender_away",
         "test_a_page_from_before_our_refusal_brings_no_sender_back",
         "test_a_page_of_another_place_is_refused",
+        "test_a_page_that_comes_after_the_move_says_nothing",
         "test_a_recipient_whose_date_has_passed_is_asked",
         "test_a_restart_takes_only_what_has_changed",
         "test_a_secret_set_after_our_deletion_stays",

@@ -15,7 +15,7 @@ from smfs.client.feed import State
 from smfs.client.view import View
 from smfs.service import Service, create_service
 from tests.client.conftest import Clock, Faults
-from tests.client.following import Crowd, Party
+from tests.client.following import ALICE, Crowd, Party
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +67,23 @@ async def test_who_moves_away_from_a_dead_service_waits_for_nothing(
     alice.wire.mend()
     await alice.view.client.update_server_url(OTHER)
     await alice.is_in(State.LIVE)
+
+
+async def test_a_page_that_comes_after_the_move_says_nothing(
+    crowd: Crowd, twin: Party, other: Service
+) -> None:
+    """It is the old service's, and was asked for before anything was known."""
+    await twin.view.write_own("a", b"old")
+    alice = crowd.join(ALICE)
+    alice.wire.inner = ByHost(alice.wire.inner, embedded_transport(other))
+    async with alice.answered.closed() as answered:
+        await alice.follow(until=State.STARTING)
+        await answered.wait()
+        await alice.view.client.update_server_url(OTHER)
+        generation = alice.view.generation
+    await alice.is_in(State.LIVE)
+    assert alice.lines(generation) == []
+    assert alice.view.own() == {}
 
 
 async def test_a_space_that_was_erased_is_read_no_more(alice: Party) -> None:
