@@ -15,10 +15,15 @@ from tests.replicas import suites
 
 
 def pytest_configure() -> None:
-    """Whatever has started the tests: programs inherit which signals are ignored, as by nohup."""
-    for number in (signal.SIGHUP, signal.SIGTERM):
+    """Programs inherit which signals are ignored: by nohup, or by a shell in the background."""
+    for number, usual in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
