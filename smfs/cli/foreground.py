@@ -39,7 +39,7 @@ def serve_mount(
 
     identity = load_key(settings.key_file)
 
-    async def serve(mountpoint: Path, claim: ExitStack) -> None:
+    async def serve() -> None:
         async with open_view(settings, identity, for_mount=True) as view, Tree(view) as tree:
             await run_mount(
                 mountpoint,
@@ -54,4 +54,4 @@ def serve_mount(
         mountpoint = claim.enter_context(claimed_mountpoint(directory))
         # A process that stays would keep the directory it was started in from being unmounted.
         os.chdir("/")
-        trio.run(serve, mountpoint, claim)
+        trio.run(serve)

@@ -135,8 +135,8 @@ class Feed:
             self._following.cancel()
 
     def moved(self) -> None:
-        """Follows another service from now on, beginning with all that it has."""
-        self.cursor = ("", 0)
+        """Follows another service from now on; what the old one had is nothing to go by."""
+        self.cursor, self.is_complete, self.confirmed_at = ("", 0), False, None
         self._changing.abandon()
         self.doubt()
         self._following.cancel()  # whatever is under way is the other one's

@@ -77,19 +77,30 @@ async def run_mount(
         _mount(operations, mountpoint, allow_other=allow_other)
         if on_mounted is not None:
             on_mounted()
-        device = _device(mountpoint)
-        try:
-            async with (
-                _invalidator(operations, tree, mountpoint, device) as invalidator,
-                trio.open_nursery() as nursery,
-            ):
-                ending = _Ending(mountpoint, device, invalidator)
-                nursery.start_soon(ending.at_signal, signals)
-                nursery.start_soon(_tell_ready, mountpoint, device, on_ready)
-                await pyfuse3.main(max_tasks=_MOST_UPCALLS)
-                nursery.cancel_scope.cancel()
-        finally:
-            pyfuse3.close(unmount=_is_mounted(mountpoint, device))
+        await _serve(operations, tree, mountpoint, signals, on_ready)
+
+
+async def _serve(
+    operations: MountOperations,
+    tree: Tree,
+    mountpoint: Path,
+    signals: AsyncIterator[int],
+    on_ready: Callable[[], None] | None,
+) -> None:
+    """Answers the kernel until the mount, which is there, has gone."""
+    device = _device(mountpoint)
+    try:
+        async with (
+            _invalidator(operations, tree, mountpoint, device) as invalidator,
+            trio.open_nursery() as nursery,
+        ):
+            ending = _Ending(mountpoint, device, invalidator)
+            nursery.start_soon(ending.at_signal, signals)
+            nursery.start_soon(_tell_ready, mountpoint, device, on_ready)
+            await pyfuse3.main(max_tasks=_MOST_UPCALLS)
+            nursery.cancel_scope.cancel()
+    finally:
+        pyfuse3.close(unmount=_is_mounted(mountpoint, device))
 
 
 @asynccontextmanager

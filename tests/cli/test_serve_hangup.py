@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import termios
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,18 +110,28 @@ def test_there_is_nothing_to_read_without_tls(program: Program, workers: str) ->
         assert process.returncode == 0
 
 
-@both
-def test_it_ends_with_its_terminal(program: Program, workers: str) -> None:
-    """As by SIGTERM, where somebody runs it on one; a signal of another's alone does nothing."""
+@contextlib.contextmanager
+def on_a_terminal(
+    program: Program, *command: str | Path
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Runs a command that has a terminal; yields its process, and the terminal's other end."""
     ours, its = pty.openpty()
     with subprocess.Popen(
-        ["setsid", "--ctty", program.path, "serve", "--listen=127.0.0.1:0", "--workers", workers],
+        ["setsid", "--ctty", *command],
         stdin=its,
         stdout=subprocess.PIPE,
         stderr=its,
         env=program.environment,
     ) as process:
         os.close(its)
+        yield process, ours
+
+
+@both
+def test_it_ends_with_its_terminal(program: Program, workers: str) -> None:
+    """As by SIGTERM, where somebody runs it on one; a signal of another's alone does nothing."""
+    arguments = ("serve", "--listen=127.0.0.1:0", "--workers", workers)
+    with on_a_terminal(program, program.path, *arguments) as (process, ours):
         address = program.address_of(process)
         found = hang_up(process, int(workers))
         assert answers(address)
@@ -133,17 +145,8 @@ def test_it_ends_with_its_terminal(program: Program, workers: str) -> None:
 
 def test_what_is_to_outlive_its_terminal_does(program: Program) -> None:
     """As nohup starts it, although it writes to one."""
-    ours, its = pty.openpty()
-    arguments = ("serve", "--listen=127.0.0.1:0")
-    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", str(program.path), *arguments]
-    with subprocess.Popen(
-        ["setsid", "--ctty", *ignoring],
-        stdin=its,
-        stdout=subprocess.PIPE,
-        stderr=its,
-        env=program.environment,
-    ) as process:
-        os.close(its)
+    command = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh", program.path, "serve")
+    with on_a_terminal(program, *command, "--listen=127.0.0.1:0") as (process, ours):
         address = program.address_of(process)
         os.close(ours)
         process.send_signal(signal.SIGHUP)

@@ -69,6 +69,20 @@ async def test_who_moves_away_from_a_dead_service_waits_for_nothing(
     await alice.is_in(State.LIVE)
 
 
+async def test_what_the_old_service_had_stands_for_nothing_at_a_dead_one(
+    alice: Party, other: Service
+) -> None:
+    """Which took the space, and was not heard of since."""
+    alice.wire.inner = ByHost(alice.wire.inner, embedded_transport(other))
+    await alice.view.write_own("a", b"old")
+    await alice.has("a", b"old")
+    alice.wire.always("/getChanges", Faults.never_sent)
+    await alice.view.client.update_server_url(OTHER)
+    with pytest.raises(errors.ServiceUnavailable):
+        await alice.view.read_own("a")
+    assert alice.view.age() is None
+
+
 async def test_a_page_that_comes_after_the_move_says_nothing(
     crowd: Crowd, twin: Party, other: Service
 ) -> None:

@@ -65,6 +65,18 @@ def _shared() -> Path:
     return Path(os.environ["MOUNT"]) / "shared" / ("0" * 64)
 
 
+def _put_deep() -> None:
+    here = Path.cwd()
+    try:
+        # Step by step: no call takes so long a path.
+        for _ in range(41):
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+        put("f")
+    finally:
+        os.chdir(here)
+
+
 OPERATIONS: Final[dict[str, Callable[[], object]]] = {
     "link": lambda: os.link("f", "linked"),
     "symlink": lambda: os.symlink("f", "linked"),
@@ -92,6 +104,8 @@ OPERATIONS: Final[dict[str, Callable[[], object]]] = {
     "creat under from/": lambda: put(str(_shared().parents[1] / "from" / "f")),
     "creat of a name that is no UTF-8": lambda: put(b"\xff"),
     "creat of a name that begins with %": lambda: put("%x"),
+    "creat of own/%-": lambda: put(str(_shared().parents[1] / "own" / "%-")),
+    "creat under a path past 8 KiB": _put_deep,
     "creat of own/.smfs": lambda: put(str(_shared().parents[1] / "own" / ".smfs")),
 }
 """Each operation of the page, done in a directory that holds the files `f` and `g`."""
